@@ -1,0 +1,138 @@
+//! What may be traded and in which grains: `Instrument`, its fees, and the only way from floats back to exact numbers.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Asset, Bps, Money, Price, Qty, Side, Symbol};
+
+/// Signed rates of a fill's notional; a maker rebate is negative.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FeeRates {
+    pub maker: Bps,
+    pub taker: Bps,
+}
+
+/// A spot market: its assets, grains and bounds. A zero bound means "no bound".
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Instrument {
+    pub symbol: Symbol,
+    pub base: Asset,
+    pub quote: Asset,
+    /// False while the venue does not take new orders.
+    pub trading: bool,
+    pub tick: Price,
+    pub step: Qty,
+    pub min_qty: Qty,
+    pub max_qty: Qty,
+    pub min_notional: Money,
+    pub max_notional: Money,
+    pub fees: FeeRates,
+}
+
+/// Which neighbour on the grid a float becomes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rounding {
+    Down,
+    Up,
+    Nearest,
+}
+
+impl Instrument {
+    /// A price on the tick grid; `None` unless finite, positive and in range.
+    #[must_use]
+    pub fn quantize_price(&self, value: f64, rounding: Rounding) -> Option<Price> {
+        let tick = self.tick.raw().max(1);
+        let raw = on_grid(value * 1e8, i128::from(tick), rounding)?;
+        i64::try_from(raw).ok().filter(|r| *r > 0).map(Price::from_raw)
+    }
+
+    /// A quantity on the step grid; `None` unless finite, positive and in range.
+    #[must_use]
+    pub fn quantize_qty(&self, value: f64, rounding: Rounding) -> Option<Qty> {
+        on_grid(value * 1e8, self.step.raw().max(1), rounding).filter(|r| *r > 0).map(Qty::from_raw)
+    }
+
+    /// `price` moved to the tick grid towards the passive side: down for a buy, up for a sell.
+    #[must_use]
+    pub fn passive_price(&self, side: Side, price: Price) -> Price {
+        let tick = self.tick.raw().max(1);
+        let down = price.raw() - price.raw().rem_euclid(tick);
+        match side {
+            Side::Sell if down < price.raw() => Price::from_raw(down.saturating_add(tick)),
+            _ => Price::from_raw(down),
+        }
+    }
+
+    /// The sellable part of `qty`: floored to the step, zero when below the minimum quantity or notional at `price`.
+    #[must_use]
+    pub fn tradable(&self, qty: Qty, price: Price) -> Qty {
+        let mut floored = qty.floor_to(self.step);
+        if self.max_qty.is_positive() && floored > self.max_qty {
+            floored = self.max_qty.floor_to(self.step);
+        }
+        let notional = price.notional(floored).unwrap_or(Money::ZERO);
+        let too_small = !floored.is_positive() || floored < self.min_qty || notional < self.min_notional;
+        if too_small { Qty::ZERO } else { floored }
+    }
+}
+
+fn on_grid(raw: f64, grain: i128, rounding: Rounding) -> Option<i128> {
+    if !raw.is_finite() || raw.abs() > 1e36 {
+        return None;
+    }
+    // A value within a millionth of a grain of a grid point is that point: 0.3 / 0.1 must not become 2.
+    let grains = raw / grain as f64;
+    let nearest = grains.round();
+    let count = if (grains - nearest).abs() < 1e-6 {
+        nearest
+    } else {
+        match rounding {
+            Rounding::Down => grains.floor(),
+            Rounding::Up => grains.ceil(),
+            Rounding::Nearest => nearest,
+        }
+    };
+    (count as i128).checked_mul(grain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn btc() -> Instrument {
+        Instrument {
+            symbol: "BTCUSDT".parse().unwrap(),
+            base: "BTC".parse().unwrap(),
+            quote: "USDT".parse().unwrap(),
+            trading: true,
+            tick: "0.01".parse().unwrap(),
+            step: "0.00001".parse().unwrap(),
+            min_qty: "0.00001".parse().unwrap(),
+            max_qty: "9000".parse().unwrap(),
+            min_notional: "5".parse().unwrap(),
+            max_notional: Money::ZERO,
+            fees: FeeRates { maker: Bps::from_bps(10), taker: Bps::from_bps(10) },
+        }
+    }
+
+    #[test]
+    fn quantise_never_leaves_the_grid() {
+        let btc = btc();
+        assert_eq!(btc.quantize_price(61_837.639, Rounding::Down).unwrap().to_string(), "61837.63");
+        assert_eq!(btc.quantize_price(61_837.631, Rounding::Up).unwrap().to_string(), "61837.64");
+        assert_eq!(btc.quantize_qty(0.3, Rounding::Down).unwrap().to_string(), "0.3");
+        for bad in [f64::NAN, f64::INFINITY, -1.0, 0.0, 1e40] {
+            assert_eq!(btc.quantize_price(bad, Rounding::Down), None);
+        }
+    }
+
+    #[test]
+    fn prices_round_to_the_passive_side_and_dust_is_not_tradable() {
+        let btc = btc();
+        let odd: Price = "100.005".parse().unwrap();
+        assert_eq!(btc.passive_price(Side::Buy, odd).to_string(), "100");
+        assert_eq!(btc.passive_price(Side::Sell, odd).to_string(), "100.01");
+        let price: Price = "60000".parse().unwrap();
+        assert_eq!(btc.tradable("0.000109".parse().unwrap(), price).to_string(), "0.0001");
+        assert_eq!(btc.tradable("0.00008".parse().unwrap(), price), Qty::ZERO);
+    }
+}

@@ -1,0 +1,4 @@
+//! Huracan: a crypto trading engine in one binary with one data file.
+
+pub mod domain;
+pub mod protocol;

@@ -1,0 +1,16 @@
+//! What a person may ask of a running box.
+
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Command {
+    /// Stop opening: entries are cancelled, exits and protection stay.
+    Halt,
+    /// Allow entries again; latched safety stops are re-armed by this alone.
+    Resume,
+    /// Halt, and close every position at the market.
+    Flatten,
+    /// The program is about to stop: no new entries, resting entries are cancelled, positions stay.
+    Stop,
+}

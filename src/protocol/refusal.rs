@@ -1,0 +1,62 @@
+//! Why an order may not leave: every refusal carries the numbers that failed.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{Bps, Money, Qty, Span};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
+pub enum Refusal {
+    #[error("trading is halted")]
+    Halted,
+    #[error("the run is stopping")]
+    Stopping,
+    #[error("orders and balances are not reconciled with the venue yet")]
+    NotReconciled,
+    #[error("no instrument data")]
+    NoInstrument,
+    #[error("the venue does not take orders for this symbol")]
+    MarketClosed,
+    #[error("no price")]
+    NoPrice,
+    #[error("the book is not valid")]
+    BookInvalid,
+    #[error("market data is {} ms old, limit {} ms", .age.millis(), .limit.millis())]
+    StaleData { age: Span, limit: Span },
+    #[error("clock offset is unknown")]
+    ClockUnknown,
+    #[error("clock offset changed by {} ms, limit {} ms", .drift.millis(), .limit.millis())]
+    ClockDrift { drift: Span, limit: Span },
+    #[error("balance of the quote asset is unknown")]
+    BalanceUnknown,
+    #[error("needs {needed}, free balance is {free}")]
+    BalanceTooSmall { needed: Money, free: Money },
+    #[error("an order's outcome is unknown ({quantity} outstanding)")]
+    UnknownOrder { quantity: Qty },
+    #[error("order of {notional} exceeds the order limit {limit}")]
+    OrderNotional { notional: Money, limit: Money },
+    #[error("order of {notional} is below the venue's minimum {limit}")]
+    BelowMinimum { notional: Money, limit: Money },
+    #[error("position would be {would_be}, limit {limit}")]
+    PositionLimit { would_be: Money, limit: Money },
+    #[error("exposure would be {would_be}, limit {limit}")]
+    ExposureLimit { would_be: Money, limit: Money },
+    #[error("{open} open orders, limit {limit}")]
+    OpenOrders { open: u32, limit: u32 },
+    #[error("loss today is {loss}, limit {limit}")]
+    DailyLoss { loss: Money, limit: Money },
+    #[error("drawdown is {drawdown} bps, limit {limit} bps")]
+    Drawdown { drawdown: Bps, limit: Bps },
+    #[error("spread is {spread} bps, limit {limit} bps")]
+    SpreadTooWide { spread: Bps, limit: Bps },
+    #[error("health is critical")]
+    HealthCritical,
+    #[error("equity is unknown: a held asset has no mark")]
+    EquityUnknown,
+    #[error("waiting {} s after the last exit", .left.millis() / 1000)]
+    CoolDown { left: Span },
+    #[error("features are not ready: {have} of {need} candles")]
+    WarmingUp { have: u32, need: u32 },
+    #[error("no model may trade")]
+    NoModel,
+}
