@@ -1,0 +1,19 @@
+//! How an approved intent becomes fills: the order machine, the book of our orders, and the life of one trade.
+//!
+//! *Takes / gives*: `Approved` orders, reducing orders and the venue's words in; what to send next and what changed out.
+//!
+//! Invariants
+//! 1. An opening order needs `Approved` (`orders::Orders::open` takes nothing else).
+//! 2. Every legal transition is one line of `order::next`; everything else is ignored and counted (`order::tests`).
+//! 3. A local timer never ends an order: it only asks (`orders::tests::an_unanswered_order_is_asked_for_and_never_forgotten`).
+//! 4. filled <= ordered; a trade id counts once per order (`orders::tests::a_repeated_fill_is_applied_once`).
+//!
+//! *Never*: knows a real venue; accepts an unapproved opening order.
+
+mod order;
+mod orders;
+mod trade;
+
+pub use order::{Order, OrderEvent, Purpose, next};
+pub use orders::{Change, Orders};
+pub use trade::{ExecutionRules, Phase, Plan, Step, Touch, Trade};

@@ -1,0 +1,432 @@
+//! The book of our own orders: applies the venue's words, knows what is still out there, asks about what is silent.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::order::{Order, OrderEvent, Purpose};
+use crate::domain::{ClientOrderId, NewOrder, OrderId, OrderStatus, Qty, Side, Span, Symbol, Timestamp};
+use crate::protocol::{OrderRecord, OrderState, Request, VenueFill, VenueOrder};
+use crate::trading::costs::Reference;
+use crate::trading::risk::Approved;
+
+/// Final orders kept in memory for late news; older ones live in the data file.
+const FINAL_KEPT: usize = 256;
+/// Silence after which an order in doubt is asked for, and between two such questions.
+const ASK_AFTER: Span = Span::from_secs(2);
+/// After this long, "no such order" is proof that a placement never arrived: receive window + processing limit of the venue + slack.
+const SUBMIT_DEADLINE: Span = Span::from_secs(17);
+
+/// What a venue message did to an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// Nothing new.
+    None,
+    /// State or quantity changed.
+    Updated(ClientOrderId),
+    /// The fill takes it beyond its quantity.
+    Overfilled(ClientOrderId),
+    /// Not an order of ours that we know.
+    Stranger,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Orders {
+    /// By creation; ids of one run sort by sequence.
+    #[serde(with = "as_list")]
+    all: BTreeMap<ClientOrderId, Order>,
+}
+
+impl Orders {
+    /// An opening order: nothing but an approval opens.
+    pub fn open(&mut self, approved: Approved<NewOrder>, reference: Reference, at: Timestamp) -> Request {
+        let order = approved.into_inner();
+        self.insert(order, Purpose::Entry, reference, at);
+        Request::Place { order, opening: true }
+    }
+
+    /// A reducing order (target or exit): legal whenever there is something to reduce, also when halted.
+    pub fn reduce(&mut self, order: NewOrder, purpose: Purpose, reference: Reference, at: Timestamp) -> Request {
+        debug_assert!(order.side == Side::Sell && purpose != Purpose::Entry, "Invariant: a reducing order sells");
+        self.insert(order, purpose, reference, at);
+        Request::Place { order, opening: false }
+    }
+
+    /// Asks for a cancel; `None` when the order has ended or was asked already.
+    pub fn cancel(&mut self, id: ClientOrderId, at: Timestamp) -> Option<Request> {
+        let order = self.all.get_mut(&id)?;
+        if !order.apply(OrderEvent::CancelSent, at) {
+            return None;
+        }
+        order.asked = at;
+        Some(Request::Cancel { id, symbol: order.new.symbol, order_id: order.order_id })
+    }
+
+    pub fn accepted(&mut self, id: ClientOrderId, order_id: OrderId, at: Timestamp) -> Change {
+        let Some(order) = self.all.get_mut(&id) else { return Change::Stranger };
+        order.order_id = Some(order_id);
+        if order.apply(OrderEvent::VenueOpen, at) { Change::Updated(id) } else { Change::None }
+    }
+
+    pub fn refused(&mut self, id: ClientOrderId, at: Timestamp) -> Change {
+        self.simple(id, OrderEvent::VenueRefused, at)
+    }
+
+    pub fn outcome_unknown(&mut self, id: ClientOrderId, at: Timestamp) -> Change {
+        self.simple(id, OrderEvent::OutcomeUnknown, at)
+    }
+
+    pub fn cancel_refused(&mut self, id: ClientOrderId, at: Timestamp) -> Change {
+        let change = self.simple(id, OrderEvent::CancelRefused, at);
+        if let Some(order) = self.all.get_mut(&id) {
+            // Ask at the next opportunity.
+            order.asked = at - ASK_AFTER;
+        }
+        change
+    }
+
+    /// "No such order" ends an order only after the submit deadline, and only if it never was live.
+    pub fn missing(&mut self, id: ClientOrderId, at: Timestamp) -> Change {
+        let Some(order) = self.all.get(&id) else { return Change::Stranger };
+        let never_live = order.order_id.is_none() && order.filled.is_zero();
+        if never_live && at.since(order.created) > SUBMIT_DEADLINE {
+            return self.simple(id, OrderEvent::VenueRefused, at);
+        }
+        Change::None
+    }
+
+    /// Applies a fill once. The ledger decides separately whether it knows the trade.
+    pub fn fill(&mut self, fill: &VenueFill) -> Change {
+        let Some(order) = self.all.get_mut(&fill.id) else { return Change::Stranger };
+        order.order_id = Some(fill.order_id);
+        if !order.trades.insert(fill.trade_id) {
+            return Change::None;
+        }
+        order.filled += fill.qty;
+        order.venue_filled = order.venue_filled.max(order.filled);
+        let event = if order.filled >= order.new.qty { OrderEvent::VenueFilled } else { OrderEvent::VenuePartFilled };
+        order.apply(event, fill.at);
+        if order.filled > order.new.qty {
+            return Change::Overfilled(fill.id);
+        }
+        settle(order, fill.at);
+        Change::Updated(fill.id)
+    }
+
+    /// The venue's statement of an order. It ends here only once every fill it speaks of has arrived.
+    pub fn stated(&mut self, stated: &VenueOrder, at: Timestamp) -> Change {
+        let Some(order) = self.all.get_mut(&stated.id) else { return Change::Stranger };
+        let before = (order.state, order.ended, order.order_id);
+        order.order_id = Some(stated.order_id);
+        let filled = if stated.status == OrderStatus::Filled { order.new.qty } else { stated.filled };
+        order.venue_filled = order.venue_filled.max(filled);
+        match stated.status {
+            OrderStatus::Open | OrderStatus::PartiallyFilled => {
+                order.apply(OrderEvent::VenueOpen, at);
+            }
+            OrderStatus::Rejected => {
+                order.apply(OrderEvent::VenueRefused, at);
+            }
+            // An end is sticky; only "filled" overrules another one.
+            OrderStatus::Filled => order.ended = Some(OrderStatus::Filled),
+            ended => {
+                order.ended.get_or_insert(ended);
+            }
+        }
+        settle(order, at);
+        if (order.state, order.ended, order.order_id) == before { Change::None } else { Change::Updated(stated.id) }
+    }
+
+    /// Questions that are due: orders without an answer, ends without their fills.
+    pub fn questions(&mut self, now: Timestamp) -> Vec<Request> {
+        let mut requests = Vec::new();
+        for order in self.all.values_mut().filter(|o| !o.is_final()) {
+            let doubtful = matches!(order.state, OrderState::Submitted | OrderState::CancelSent | OrderState::Unknown);
+            let fills_missing = order.venue_filled > order.filled || order.ended.is_some();
+            let silent = now.since(order.asked.max(order.updated)) >= ASK_AFTER;
+            if (doubtful || fills_missing) && silent {
+                order.asked = now;
+                requests.push(Request::Query { id: order.new.id, symbol: order.new.symbol });
+            }
+        }
+        requests
+    }
+
+    /// When the next question may be due; `None` without an order in doubt.
+    #[must_use]
+    pub fn next_question(&self) -> Option<Timestamp> {
+        let doubtful = |o: &&Order| matches!(o.state, OrderState::Submitted | OrderState::CancelSent | OrderState::Unknown);
+        self.live().filter(doubtful).map(|o| o.asked.max(o.updated) + ASK_AFTER).min()
+    }
+
+    #[must_use]
+    pub fn get(&self, id: ClientOrderId) -> Option<&Order> {
+        self.all.get(&id)
+    }
+
+    /// Orders that have not ended, oldest first.
+    pub fn live(&self) -> impl Iterator<Item = &Order> {
+        self.all.values().filter(|o| !o.is_final())
+    }
+
+    pub fn live_of(&self, symbol: Symbol) -> impl Iterator<Item = &Order> {
+        self.live().filter(move |o| o.new.symbol == symbol)
+    }
+
+    /// Quantity of `symbol` in orders whose outcome is unknown.
+    #[must_use]
+    pub fn unknown_qty(&self, symbol: Symbol) -> Qty {
+        self.live_of(symbol).filter(|o| o.state == OrderState::Unknown).map(Order::remaining).sum()
+    }
+
+    /// Forgets final orders beyond the last few; the data file keeps them all.
+    pub fn prune(&mut self) {
+        let finals: Vec<ClientOrderId> = self.all.values().filter(|o| o.is_final()).map(|o| o.new.id).collect();
+        let mut by_age: Vec<_> = finals.into_iter().map(|id| (self.all[&id].updated, id)).collect();
+        by_age.sort_unstable();
+        let excess = by_age.len().saturating_sub(FINAL_KEPT);
+        for (_, id) in by_age.into_iter().take(excess) {
+            self.all.remove(&id);
+        }
+    }
+
+    /// The order as it is kept in the data file.
+    #[must_use]
+    pub fn record(&self, id: ClientOrderId) -> Option<OrderRecord> {
+        let o = self.all.get(&id)?;
+        Some(OrderRecord {
+            order: o.new,
+            order_id: o.order_id,
+            state: o.state,
+            filled: o.filled,
+            created: o.created,
+            updated: o.updated,
+            arrival_mid: o.reference.mid,
+        })
+    }
+
+    fn insert(&mut self, new: NewOrder, purpose: Purpose, reference: Reference, at: Timestamp) {
+        let order = Order {
+            new,
+            order_id: None,
+            state: OrderState::Submitted,
+            purpose,
+            filled: Qty::ZERO,
+            venue_filled: Qty::ZERO,
+            ended: None,
+            trades: std::collections::BTreeSet::new(),
+            reference,
+            created: at,
+            updated: at,
+            asked: at,
+        };
+        self.all.insert(new.id, order);
+    }
+
+    fn simple(&mut self, id: ClientOrderId, event: OrderEvent, at: Timestamp) -> Change {
+        match self.all.get_mut(&id) {
+            None => Change::Stranger,
+            Some(order) => match order.apply(event, at) {
+                true => Change::Updated(id),
+                false => Change::None,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+impl Orders {
+    /// A scripted desk places without risk.
+    pub(super) fn insert_for_test(&mut self, new: NewOrder, purpose: Purpose, at: Timestamp) {
+        self.insert(new, purpose, Reference::default(), at);
+    }
+
+    pub(super) fn end_for_test(&mut self, id: ClientOrderId, at: Timestamp) {
+        let order = self.all.get_mut(&id).expect("a scripted order exists");
+        order.apply(OrderEvent::VenueCanceled, at);
+    }
+}
+
+/// Ends the order once the venue said so and all its fills are here.
+fn settle(order: &mut Order, at: Timestamp) {
+    let Some(ended) = order.ended else { return };
+    if order.filled < order.venue_filled {
+        return;
+    }
+    let event = match ended {
+        OrderStatus::Filled => OrderEvent::VenueFilled,
+        OrderStatus::Canceled => OrderEvent::VenueCanceled,
+        _ => OrderEvent::VenueExpired,
+    };
+    order.apply(event, at);
+}
+
+mod as_list {
+    use super::{BTreeMap, ClientOrderId, Order};
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(orders: &BTreeMap<ClientOrderId, Order>, out: S) -> Result<S::Ok, S::Error> {
+        out.collect_seq(orders.values())
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<BTreeMap<ClientOrderId, Order>, D::Error> {
+        Ok(Vec::<Order>::deserialize(input)?.into_iter().map(|o| (o.new.id, o)).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{OrderKind, Role, TradeId};
+    use proptest::prelude::*;
+
+    fn sell(sequence: u64, qty: i128) -> NewOrder {
+        NewOrder {
+            id: ClientOrderId { sequence, ..ClientOrderId::default() },
+            symbol: "BTCUSDT".parse().unwrap(),
+            side: Side::Sell,
+            qty: Qty::from_raw(qty),
+            kind: OrderKind::Market,
+        }
+    }
+
+    fn fill(order: &NewOrder, trade: u64, qty: i128) -> VenueFill {
+        VenueFill {
+            id: order.id,
+            order_id: OrderId(9),
+            trade_id: TradeId(trade),
+            symbol: order.symbol,
+            side: order.side,
+            price: crate::domain::Price::from_raw(1),
+            qty: Qty::from_raw(qty),
+            role: Role::Taker,
+            fee: Qty::ZERO,
+            fee_asset: "USDT".parse().unwrap(),
+            at: Timestamp::EPOCH,
+        }
+    }
+
+    fn stated(order: &NewOrder, status: OrderStatus, filled: i128) -> VenueOrder {
+        VenueOrder {
+            id: order.id,
+            order_id: OrderId(9),
+            symbol: order.symbol,
+            side: order.side,
+            status,
+            qty: order.qty,
+            filled: Qty::from_raw(filled),
+            at: Timestamp::EPOCH,
+        }
+    }
+
+    fn placed(qty: i128) -> (Orders, NewOrder) {
+        let (mut orders, order) = (Orders::default(), sell(1, qty));
+        orders.reduce(order, Purpose::Exit, Reference::default(), Timestamp::EPOCH);
+        (orders, order)
+    }
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::EPOCH + Span::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_repeated_fill_is_applied_once() {
+        let (mut orders, order) = placed(10);
+        assert_eq!(orders.fill(&fill(&order, 1, 4)), Change::Updated(order.id));
+        assert_eq!(orders.fill(&fill(&order, 1, 4)), Change::None);
+        assert_eq!(orders.get(order.id).unwrap().filled, Qty::from_raw(4));
+        assert_eq!(orders.fill(&fill(&order, 2, 7)), Change::Overfilled(order.id));
+    }
+
+    #[test]
+    fn an_end_waits_for_the_fills_it_speaks_of() {
+        let (mut orders, order) = placed(10);
+        orders.stated(&stated(&order, OrderStatus::Canceled, 6), at(1));
+        assert!(!orders.get(order.id).unwrap().is_final());
+        assert_eq!(orders.questions(at(4)).len(), 1, "the missing fills are asked for");
+        orders.fill(&fill(&order, 1, 6));
+        assert_eq!(orders.get(order.id).unwrap().state, OrderState::Canceled);
+    }
+
+    #[test]
+    fn an_unanswered_order_is_asked_for_and_never_forgotten() {
+        let (mut orders, order) = placed(10);
+        assert!(orders.questions(at(1)).is_empty());
+        let asked: usize = (2..40).map(|s| orders.questions(at(s)).len()).sum();
+        assert_eq!(asked, 19);
+        assert!(!orders.get(order.id).unwrap().is_final());
+        assert_eq!(orders.missing(order.id, at(16)), Change::None, "too early to be proof");
+        assert_eq!(orders.missing(order.id, at(18)), Change::Updated(order.id));
+        assert_eq!(orders.get(order.id).unwrap().state, OrderState::Rejected);
+    }
+
+    #[test]
+    fn an_order_that_was_live_is_never_ended_by_its_absence() {
+        let (mut orders, order) = placed(10);
+        orders.accepted(order.id, OrderId(9), at(1));
+        assert_eq!(orders.missing(order.id, at(100)), Change::None);
+    }
+
+    #[test]
+    fn a_refused_cancel_leads_to_a_question() {
+        let (mut orders, order) = placed(10);
+        orders.accepted(order.id, OrderId(9), at(1));
+        assert!(orders.cancel(order.id, at(2)).is_some());
+        assert!(orders.cancel(order.id, at(2)).is_none(), "asked once");
+        orders.cancel_refused(order.id, at(3));
+        assert_eq!(orders.unknown_qty(order.symbol), Qty::from_raw(10));
+    }
+
+    #[derive(Debug, Clone)]
+    enum Word {
+        Accept,
+        Fill(u64),
+        Cancel,
+        State(OrderStatus, i128),
+        Unknown,
+        Missing,
+        CancelRefused,
+    }
+
+    fn words() -> impl Strategy<Value = Vec<Word>> {
+        let status =
+            prop_oneof![Just(OrderStatus::Open), Just(OrderStatus::Canceled), Just(OrderStatus::Expired), Just(OrderStatus::Filled)];
+        let word = prop_oneof![
+            Just(Word::Accept),
+            (0_u64..5).prop_map(Word::Fill),
+            Just(Word::Cancel),
+            (status, 0_i128..=10).prop_map(|(s, q)| Word::State(s, q)),
+            Just(Word::Unknown),
+            Just(Word::Missing),
+            Just(Word::CancelRefused),
+        ];
+        prop::collection::vec(word, 0..25)
+    }
+
+    proptest! {
+        /// Five trades of two units each, in any order, repeated, mixed with any other news: never more than ordered, and a final
+        /// state other than by the venue's word is impossible.
+        #[test]
+        fn any_order_of_news_keeps_the_invariants(words in words()) {
+            let (mut orders, order) = placed(10);
+            let mut venue_spoke = false;
+            for (second, word) in words.into_iter().enumerate() {
+                let now = at(second as i64);
+                match word {
+                    Word::Accept => { orders.accepted(order.id, OrderId(9), now); }
+                    Word::Fill(trade) => { orders.fill(&fill(&order, trade, 2)); venue_spoke = true; }
+                    Word::Cancel => { orders.cancel(order.id, now); }
+                    Word::State(status, filled) => { orders.stated(&stated(&order, status, filled), now); venue_spoke = true; }
+                    Word::Unknown => { orders.outcome_unknown(order.id, now); }
+                    Word::Missing => { orders.missing(order.id, now); venue_spoke |= second > 17; }
+                    Word::CancelRefused => { orders.cancel_refused(order.id, now); }
+                }
+                let seen = orders.get(order.id).unwrap();
+                prop_assert!(seen.filled <= seen.new.qty);
+                prop_assert_eq!(seen.filled, Qty::from_raw(2 * seen.trades.len() as i128));
+                prop_assert!(venue_spoke || !seen.is_final());
+                if seen.state == OrderState::Filled { prop_assert!(seen.filled == seen.new.qty || seen.ended == Some(OrderStatus::Filled)); }
+            }
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Loss stops: marks in, a latched halt out. The day is UTC; the peak is of marked equity.
+
+use serde::{Deserialize, Serialize};
+
+use super::Limits;
+use crate::domain::{Bps, Money, Timestamp};
+
+/// Why trading halted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
+pub enum HaltReason {
+    #[error("halted by hand")]
+    Hand,
+    #[error("flattened by hand")]
+    Flatten,
+    #[error("daily loss {loss:.2} reached its limit {limit:.2}")]
+    DailyLoss { loss: Money, limit: Money },
+    #[error("drawdown {drawdown} bps reached its limit {limit} bps")]
+    Drawdown { drawdown: Bps, limit: Bps },
+    #[error("the venue's balance of {asset} is {venue}, the books say {books}")]
+    BalanceMismatch { asset: crate::domain::Asset, venue: crate::domain::Qty, books: crate::domain::Qty },
+    #[error("order {id} was filled beyond its quantity")]
+    Overfill { id: crate::domain::ClientOrderId },
+    #[error("the data file can not be written")]
+    StoreFailed,
+}
+
+/// Equity marks and the stops that hang on them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Breakers {
+    /// The highest marked equity.
+    peak: Option<Money>,
+    day: Option<i64>,
+    day_start: Option<Money>,
+    equity: Option<Money>,
+    /// A breach must hold for two marks at least a second apart: one bad tick halts nobody.
+    breach_since: Option<Timestamp>,
+    halted: Option<HaltReason>,
+}
+
+impl Breakers {
+    /// Takes a mark of equity (`None`: unknown). Returns a halt that this mark caused.
+    pub fn on_mark(&mut self, at: Timestamp, equity: Option<Money>, limits: &Limits) -> Option<HaltReason> {
+        self.equity = equity;
+        let equity = equity?;
+        if self.day != Some(at.day()) {
+            self.day = Some(at.day());
+            self.day_start = Some(equity);
+        }
+        self.peak = Some(self.peak.map_or(equity, |peak| peak.max(equity)));
+        if self.halted.is_some() {
+            return None;
+        }
+        let Some(reason) = self.breach(limits) else {
+            self.breach_since = None;
+            return None;
+        };
+        match self.breach_since {
+            None => {
+                self.breach_since = Some(at);
+                None
+            }
+            Some(since) if at.since(since).millis() < 1_000 => None,
+            Some(_) => {
+                self.halt(reason.clone());
+                Some(reason)
+            }
+        }
+    }
+
+    pub fn halt(&mut self, reason: HaltReason) {
+        self.breach_since = None;
+        self.halted.get_or_insert(reason);
+    }
+
+    /// A person re-arms: the peak and the day's start begin again at the present equity.
+    pub fn resume(&mut self) {
+        self.halted = None;
+        self.breach_since = None;
+        self.peak = self.equity;
+        self.day_start = self.equity;
+    }
+
+    #[must_use]
+    pub fn halted(&self) -> Option<&HaltReason> {
+        self.halted.as_ref()
+    }
+
+    /// Today's P&L; `None` before the first mark.
+    #[must_use]
+    pub fn day_pnl(&self) -> Option<Money> {
+        Some(self.equity? - self.day_start?)
+    }
+
+    #[must_use]
+    pub fn daily_loss(&self) -> Option<Money> {
+        self.day_pnl().map(|pnl| (-pnl).max(Money::ZERO))
+    }
+
+    /// The fall from the peak.
+    #[must_use]
+    pub fn drawdown(&self) -> Option<Bps> {
+        let peak = self.peak?;
+        Some((peak - self.equity?).ratio_bps(peak))
+    }
+
+    #[must_use]
+    pub fn equity(&self) -> Option<Money> {
+        self.equity
+    }
+
+    fn breach(&self, limits: &Limits) -> Option<HaltReason> {
+        let loss = self.daily_loss()?;
+        if loss >= limits.max_daily_loss {
+            return Some(HaltReason::DailyLoss { loss, limit: limits.max_daily_loss });
+        }
+        let drawdown = self.drawdown()?;
+        (drawdown >= limits.max_drawdown_bps).then_some(HaltReason::Drawdown { drawdown, limit: limits.max_drawdown_bps })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits() -> Limits {
+        let big: Money = "1000000".parse().unwrap();
+        Limits {
+            max_order_notional: big,
+            max_position_notional: big,
+            max_exposure: big,
+            max_daily_loss: "100".parse().unwrap(),
+            max_drawdown_bps: Bps::from_bps(500),
+            max_data_age_ms: 1,
+            max_open_orders: 1,
+            max_spread_bps: Bps::ZERO,
+            cool_down_ms: 0,
+            max_clock_drift_ms: 0,
+        }
+    }
+
+    fn run(marks: &[(i64, &str)]) -> (Breakers, Vec<String>) {
+        let mut breakers = Breakers::default();
+        let mut halts = Vec::new();
+        for (seconds, equity) in marks {
+            let at = Timestamp::from_millis(seconds * 1_000);
+            halts.extend(breakers.on_mark(at, equity.parse().ok(), &limits()).map(|h| h.to_string()));
+        }
+        (breakers, halts)
+    }
+
+    #[test]
+    fn the_daily_loss_halts_once_and_stays() {
+        let (breakers, halts) = run(&[(0, "10000"), (10, "9901"), (11, "9900"), (12, "9899"), (13, "12000")]);
+        assert_eq!(halts, ["daily loss 101.00 reached its limit 100.00"]);
+        assert!(breakers.halted().is_some(), "a profit does not re-arm");
+    }
+
+    #[test]
+    fn one_bad_mark_halts_nobody() {
+        let (_, halts) = run(&[(0, "10000"), (10, "5000"), (11, "10000"), (12, "5000"), (13, "10000")]);
+        assert!(halts.is_empty());
+    }
+
+    #[test]
+    fn the_drawdown_counts_from_the_peak_across_days() {
+        let day = 86_400;
+        let (_, halts) = run(&[(0, "10000"), (day, "9950"), (2 * day, "9900"), (3 * day, "9499"), (3 * day + 2, "9499")]);
+        assert_eq!(halts, ["drawdown 501 bps reached its limit 500 bps"]);
+        let (_, quiet) = run(&[(0, "10000"), (day, "9950"), (2 * day, "9900"), (3 * day, "9850"), (4 * day, "9800")]);
+        assert!(quiet.is_empty());
+    }
+
+    #[test]
+    fn resume_starts_again_from_the_present_equity() {
+        let (mut breakers, _) = run(&[(0, "10000"), (10, "9800"), (12, "9800")]);
+        breakers.resume();
+        assert_eq!(breakers.daily_loss(), Some(Money::ZERO));
+        assert_eq!(breakers.on_mark(Timestamp::from_millis(20_000), "9750".parse().ok(), &limits()), None);
+    }
+}

@@ -1,0 +1,17 @@
+//! May this intent become an order? One component, one definition per limit, fail closed.
+//!
+//! *Takes / gives*: an intent, the situation and the limits in; `Approved` or a `Refusal` with the numbers that failed out.
+//!
+//! Invariants
+//! 1. `Approved` has a private field: only `approve` makes one.
+//! 2. Whatever is missing refuses (`tests::each_missing_input_refuses`).
+//! 3. Each limit refuses on its far side and passes on its near side (`tests::each_limit_trips_and_stays_quiet`).
+//! 4. Loss stops are latched until a person resumes (`breakers::tests`).
+//!
+//! *Never*: skipped. Cancels and reducing orders need no approval and never come here.
+
+mod breakers;
+mod rules;
+
+pub use breakers::{Breakers, HaltReason};
+pub use rules::{Approved, Limits, Situation, approve};

@@ -1,0 +1,373 @@
+//! The rules in their fixed order, the situation they look at, and the approval they give.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{Bps, Instrument, Money, NewOrder, Price, Qty, Side, Span};
+use crate::protocol::Refusal;
+
+/// What passed risk. Nobody else can make one: the field is private.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Approved<T>(T);
+
+impl<T> Approved<T> {
+    pub fn get(&self) -> &T {
+        &self.0
+    }
+    pub fn into_inner(self) -> T {
+        self.0
+    }
+}
+
+/// The limits, each defined here and nowhere else. Money in quote units.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Largest notional of one opening order.
+    pub max_order_notional: Money,
+    /// Largest position of one symbol, at the mark, resting and unknown orders included.
+    pub max_position_notional: Money,
+    /// Largest sum of all positions and opening orders.
+    pub max_exposure: Money,
+    /// Loss of the UTC day at which trading halts.
+    pub max_daily_loss: Money,
+    /// Fall from the equity peak at which trading halts, bps.
+    pub max_drawdown_bps: Bps,
+    /// Oldest market data that an order may be based on, milliseconds.
+    pub max_data_age_ms: u32,
+    pub max_open_orders: u32,
+    /// Widest spread to trade in, bps.
+    pub max_spread_bps: Bps,
+    /// Pause of a symbol after an exit, milliseconds.
+    pub cool_down_ms: u32,
+    /// Largest change of the clock offset since it was first measured, milliseconds.
+    pub max_clock_drift_ms: u32,
+}
+
+/// Everything the rules look at, gathered by the engine. `None` means unknown, and unknown refuses.
+#[derive(Debug, Clone)]
+pub struct Situation<'a> {
+    pub halted: bool,
+    pub stopping: bool,
+    pub reconciled: bool,
+    pub health_critical: bool,
+    pub instrument: Option<&'a Instrument>,
+    pub bid: Option<Price>,
+    pub ask: Option<Price>,
+    pub book_valid: bool,
+    pub data_age: Option<Span>,
+    /// Change of the clock offset since the first measurement; `None` before it.
+    pub clock_drift: Option<Span>,
+    pub equity: Option<Money>,
+    pub free_quote: Option<Money>,
+    pub daily_loss: Option<Money>,
+    pub drawdown: Option<Bps>,
+    /// Quantity in orders of this symbol whose outcome is unknown.
+    pub unknown_qty: Qty,
+    /// Held in this symbol, plus what open buys may still add.
+    pub committed_qty: Qty,
+    /// The same over all symbols, at the marks.
+    pub exposure: Option<Money>,
+    pub open_orders: u32,
+    pub since_exit: Option<Span>,
+}
+
+type Rule = fn(&NewOrder, Price, &Situation, &Limits) -> Result<(), Refusal>;
+
+/// State first, then data, then money: the first failing rule is the reason that is shown.
+const RULES: &[Rule] = &[
+    not_halted,
+    healthy,
+    market_open,
+    fresh_data,
+    clock_known,
+    nothing_unknown,
+    spread_tight,
+    cooled_down,
+    losses_within_limits,
+    venue_minimum,
+    order_size,
+    position_size,
+    total_exposure,
+    few_orders,
+    affordable,
+];
+
+/// Runs every rule in order. The price of a market order is the far touch.
+///
+/// # Errors
+/// The first refusal.
+pub fn approve(order: NewOrder, situation: &Situation, limits: &Limits) -> Result<Approved<NewOrder>, Refusal> {
+    let touch = match order.side {
+        Side::Buy => situation.ask,
+        Side::Sell => situation.bid,
+    };
+    let price = order.kind.price().or(touch);
+    let Some(price) = price.filter(|p| p.is_positive()) else {
+        return Err(state_refusal(situation).unwrap_or(Refusal::NoPrice));
+    };
+    for rule in RULES {
+        rule(&order, price, situation, limits)?;
+    }
+    Ok(Approved(order))
+}
+
+fn state_refusal(s: &Situation) -> Option<Refusal> {
+    match (s.halted, s.stopping, s.reconciled) {
+        (true, ..) => Some(Refusal::Halted),
+        (_, true, _) => Some(Refusal::Stopping),
+        (_, _, false) => Some(Refusal::NotReconciled),
+        _ => None,
+    }
+}
+
+fn not_halted(_: &NewOrder, _: Price, s: &Situation, _: &Limits) -> Result<(), Refusal> {
+    state_refusal(s).map_or(Ok(()), Err)
+}
+
+fn healthy(_: &NewOrder, _: Price, s: &Situation, _: &Limits) -> Result<(), Refusal> {
+    if s.health_critical { Err(Refusal::HealthCritical) } else { Ok(()) }
+}
+
+fn market_open(_: &NewOrder, _: Price, s: &Situation, _: &Limits) -> Result<(), Refusal> {
+    match s.instrument {
+        None => Err(Refusal::NoInstrument),
+        Some(instrument) if !instrument.trading => Err(Refusal::MarketClosed),
+        Some(_) => Ok(()),
+    }
+}
+
+fn fresh_data(_: &NewOrder, _: Price, s: &Situation, limits: &Limits) -> Result<(), Refusal> {
+    if s.bid.is_none() || s.ask.is_none() {
+        return Err(if s.book_valid { Refusal::NoPrice } else { Refusal::BookInvalid });
+    }
+    if !s.book_valid {
+        return Err(Refusal::BookInvalid);
+    }
+    let limit = Span::from_millis(i64::from(limits.max_data_age_ms));
+    match s.data_age {
+        None => Err(Refusal::NoPrice),
+        Some(age) if age > limit => Err(Refusal::StaleData { age, limit }),
+        Some(_) => Ok(()),
+    }
+}
+
+fn clock_known(_: &NewOrder, _: Price, s: &Situation, limits: &Limits) -> Result<(), Refusal> {
+    let limit = Span::from_millis(i64::from(limits.max_clock_drift_ms));
+    match s.clock_drift {
+        None => Err(Refusal::ClockUnknown),
+        Some(drift) if drift.abs() > limit => Err(Refusal::ClockDrift { drift, limit }),
+        Some(_) => Ok(()),
+    }
+}
+
+fn nothing_unknown(_: &NewOrder, _: Price, s: &Situation, _: &Limits) -> Result<(), Refusal> {
+    if s.unknown_qty.is_positive() { Err(Refusal::UnknownOrder { quantity: s.unknown_qty }) } else { Ok(()) }
+}
+
+fn spread_tight(_: &NewOrder, _: Price, s: &Situation, limits: &Limits) -> Result<(), Refusal> {
+    let (Some(bid), Some(ask)) = (s.bid, s.ask) else { return Err(Refusal::NoPrice) };
+    let spread = ask.distance_bps(bid);
+    if spread > limits.max_spread_bps { Err(Refusal::SpreadTooWide { spread, limit: limits.max_spread_bps }) } else { Ok(()) }
+}
+
+fn cooled_down(_: &NewOrder, _: Price, s: &Situation, limits: &Limits) -> Result<(), Refusal> {
+    let pause = Span::from_millis(i64::from(limits.cool_down_ms));
+    match s.since_exit {
+        Some(since) if since < pause => Err(Refusal::CoolDown { left: pause - since }),
+        _ => Ok(()),
+    }
+}
+
+fn losses_within_limits(_: &NewOrder, _: Price, s: &Situation, limits: &Limits) -> Result<(), Refusal> {
+    let (Some(loss), Some(drawdown)) = (s.daily_loss, s.drawdown) else { return Err(Refusal::EquityUnknown) };
+    if s.equity.is_none() {
+        return Err(Refusal::EquityUnknown);
+    }
+    if loss >= limits.max_daily_loss {
+        return Err(Refusal::DailyLoss { loss, limit: limits.max_daily_loss });
+    }
+    if drawdown >= limits.max_drawdown_bps {
+        return Err(Refusal::Drawdown { drawdown, limit: limits.max_drawdown_bps });
+    }
+    Ok(())
+}
+
+fn notional(price: Price, qty: Qty) -> Money {
+    // Beyond the range of money is beyond every limit.
+    price.notional(qty).unwrap_or(Money::from_raw(i128::MAX))
+}
+
+fn venue_minimum(order: &NewOrder, price: Price, s: &Situation, _: &Limits) -> Result<(), Refusal> {
+    let minimum = s.instrument.map_or(Money::ZERO, |i| i.min_notional);
+    let asked = notional(price, order.qty);
+    if asked < minimum || !order.qty.is_positive() { Err(Refusal::BelowMinimum { notional: asked, limit: minimum }) } else { Ok(()) }
+}
+
+fn order_size(order: &NewOrder, price: Price, _: &Situation, limits: &Limits) -> Result<(), Refusal> {
+    let asked = notional(price, order.qty);
+    let limit = limits.max_order_notional;
+    if asked > limit { Err(Refusal::OrderNotional { notional: asked, limit }) } else { Ok(()) }
+}
+
+fn position_size(order: &NewOrder, price: Price, s: &Situation, limits: &Limits) -> Result<(), Refusal> {
+    let would_be = notional(price, s.committed_qty + order.qty);
+    let limit = limits.max_position_notional;
+    if would_be > limit { Err(Refusal::PositionLimit { would_be, limit }) } else { Ok(()) }
+}
+
+fn total_exposure(order: &NewOrder, price: Price, s: &Situation, limits: &Limits) -> Result<(), Refusal> {
+    let Some(exposure) = s.exposure else { return Err(Refusal::EquityUnknown) };
+    let would_be = exposure + notional(price, order.qty);
+    let limit = limits.max_exposure;
+    if would_be > limit { Err(Refusal::ExposureLimit { would_be, limit }) } else { Ok(()) }
+}
+
+fn few_orders(_: &NewOrder, _: Price, s: &Situation, limits: &Limits) -> Result<(), Refusal> {
+    let limit = limits.max_open_orders;
+    if s.open_orders >= limit { Err(Refusal::OpenOrders { open: s.open_orders, limit }) } else { Ok(()) }
+}
+
+fn affordable(order: &NewOrder, price: Price, s: &Situation, _: &Limits) -> Result<(), Refusal> {
+    if order.side == Side::Sell {
+        return Ok(());
+    }
+    let needed = notional(price, order.qty);
+    match s.free_quote {
+        None => Err(Refusal::BalanceUnknown),
+        Some(free) if needed > free => Err(Refusal::BalanceTooSmall { needed, free }),
+        Some(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{ClientOrderId, FeeRates, OrderKind};
+
+    fn instrument() -> Instrument {
+        Instrument {
+            symbol: "BTCUSDT".parse().unwrap(),
+            base: "BTC".parse().unwrap(),
+            quote: "USDT".parse().unwrap(),
+            trading: true,
+            tick: "0.01".parse().unwrap(),
+            step: "0.00001".parse().unwrap(),
+            min_qty: "0.00001".parse().unwrap(),
+            max_qty: Qty::ZERO,
+            min_notional: "5".parse().unwrap(),
+            max_notional: Money::ZERO,
+            fees: FeeRates { maker: Bps::from_bps(10), taker: Bps::from_bps(10) },
+        }
+    }
+
+    fn limits() -> Limits {
+        Limits {
+            max_order_notional: "1000".parse().unwrap(),
+            max_position_notional: "1500".parse().unwrap(),
+            max_exposure: "3000".parse().unwrap(),
+            max_daily_loss: "200".parse().unwrap(),
+            max_drawdown_bps: Bps::from_bps(1_000),
+            max_data_age_ms: 5_000,
+            max_open_orders: 5,
+            max_spread_bps: Bps::from_bps(20),
+            cool_down_ms: 1_000,
+            max_clock_drift_ms: 500,
+        }
+    }
+
+    fn situation(instrument: &Instrument) -> Situation<'_> {
+        Situation {
+            halted: false,
+            stopping: false,
+            reconciled: true,
+            health_critical: false,
+            instrument: Some(instrument),
+            bid: Some("99.99".parse().unwrap()),
+            ask: Some("100".parse().unwrap()),
+            book_valid: true,
+            data_age: Some(Span::from_millis(20)),
+            clock_drift: Some(Span::ZERO),
+            equity: Some("10000".parse().unwrap()),
+            free_quote: Some("5000".parse().unwrap()),
+            daily_loss: Some(Money::ZERO),
+            drawdown: Some(Bps::ZERO),
+            unknown_qty: Qty::ZERO,
+            committed_qty: Qty::ZERO,
+            exposure: Some(Money::ZERO),
+            open_orders: 0,
+            since_exit: None,
+        }
+    }
+
+    fn order(qty: &str) -> NewOrder {
+        NewOrder {
+            id: ClientOrderId::default(),
+            symbol: "BTCUSDT".parse().unwrap(),
+            side: Side::Buy,
+            qty: qty.parse().unwrap(),
+            kind: OrderKind::LimitMaker { price: "100".parse().unwrap() },
+        }
+    }
+
+    type Change = fn(&mut Situation);
+
+    #[test]
+    fn each_missing_input_refuses() {
+        let instrument = instrument();
+        assert!(approve(order("1"), &situation(&instrument), &limits()).is_ok());
+        let cases: [(&str, Change); 12] = [
+            ("halted", |s| s.halted = true),
+            ("stopping", |s| s.stopping = true),
+            ("not reconciled", |s| s.reconciled = false),
+            ("no instrument", |s| s.instrument = None),
+            ("no bid", |s| s.bid = None),
+            ("book invalid", |s| s.book_valid = false),
+            ("no data", |s| s.data_age = None),
+            ("clock unknown", |s| s.clock_drift = None),
+            ("equity unknown", |s| s.equity = None),
+            ("day unknown", |s| s.daily_loss = None),
+            ("exposure unknown", |s| s.exposure = None),
+            ("balance unknown", |s| s.free_quote = None),
+        ];
+        for (name, change) in cases {
+            let mut s = situation(&instrument);
+            change(&mut s);
+            assert!(approve(order("1"), &s, &limits()).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn each_limit_trips_and_stays_quiet() {
+        let instrument = instrument();
+        let cases: [(&str, &str, Change, Change); 9] = [
+            ("stale", "1", |s| s.data_age = Some(Span::from_millis(5_000)), |s| s.data_age = Some(Span::from_millis(5_001))),
+            ("drift", "1", |s| s.clock_drift = Some(Span::from_millis(-500)), |s| s.clock_drift = Some(Span::from_millis(-501))),
+            ("unknown order", "1", |_| (), |s| s.unknown_qty = Qty::from_raw(1)),
+            ("spread", "1", |s| s.bid = "99.81".parse().ok(), |s| s.bid = "99.79".parse().ok()),
+            ("day", "1", |s| s.daily_loss = "199.99".parse().ok(), |s| s.daily_loss = "200".parse().ok()),
+            ("drawdown", "1", |s| s.drawdown = Some(Bps::from_bps(999)), |s| s.drawdown = Some(Bps::from_bps(1_000))),
+            ("position", "10", |s| s.committed_qty = "5".parse().unwrap(), |s| s.committed_qty = "5.00001".parse().unwrap()),
+            ("exposure", "10", |s| s.exposure = "2000".parse().ok(), |s| s.exposure = "2000.01".parse().ok()),
+            ("orders", "1", |s| s.open_orders = 4, |s| s.open_orders = 5),
+        ];
+        for (name, qty, near, far) in cases {
+            let mut s = situation(&instrument);
+            near(&mut s);
+            assert!(approve(order(qty), &s, &limits()).is_ok(), "{name}, near side");
+            far(&mut s);
+            assert!(approve(order(qty), &s, &limits()).is_err(), "{name}, far side");
+        }
+    }
+
+    #[test]
+    fn size_is_bounded_on_both_ends_and_by_the_balance() {
+        let instrument = instrument();
+        let s = situation(&instrument);
+        assert!(matches!(approve(order("10.00001"), &s, &limits()), Err(Refusal::OrderNotional { .. })));
+        assert!(matches!(approve(order("0.04999"), &s, &limits()), Err(Refusal::BelowMinimum { .. })));
+        let poor = Situation { free_quote: "99.99".parse().ok(), ..s.clone() };
+        assert!(matches!(approve(order("1"), &poor, &limits()), Err(Refusal::BalanceTooSmall { .. })));
+        let hot = Situation { since_exit: Some(Span::from_millis(999)), ..s };
+        assert!(matches!(approve(order("1"), &hot, &limits()), Err(Refusal::CoolDown { .. })));
+    }
+}
