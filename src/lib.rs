@@ -1,5 +1,6 @@
 //! Huracan: a crypto trading engine in one binary with one data file.
 
 pub mod domain;
+pub mod market;
 pub mod protocol;
 pub mod trading;
