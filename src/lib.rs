@@ -1,6 +1,10 @@
 //! Huracan: a crypto trading engine in one binary with one data file.
 
 pub mod domain;
+pub mod engine;
+pub mod health;
 pub mod market;
+pub mod memory;
+pub mod models;
 pub mod protocol;
 pub mod trading;
