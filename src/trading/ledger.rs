@@ -17,7 +17,7 @@ use crate::domain::{Asset, Instrument, Money, Price, Qty, Side, Symbol, Timestam
 use crate::protocol::{Account, PostingRecord, VenueFill};
 
 /// Trade ids remembered per symbol for deduplication; the venue repeats only recent ones.
-const TRADES_REMEMBERED: usize = 4_096;
+const TRADES_REMEMBERED: usize = 256;
 
 /// The books of one account at one venue.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

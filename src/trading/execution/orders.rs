@@ -11,7 +11,7 @@ use crate::trading::costs::Reference;
 use crate::trading::risk::Approved;
 
 /// Final orders kept in memory for late news; older ones live in the data file.
-const FINAL_KEPT: usize = 256;
+const FINAL_KEPT: usize = 16;
 /// Silence after which an order in doubt is asked for, and between two such questions.
 const ASK_AFTER: Span = Span::from_secs(2);
 /// After this long, "no such order" is proof that a placement never arrived: receive window + processing limit of the venue + slack.

@@ -52,7 +52,7 @@ pub enum Phase {
 }
 
 /// The market as this trade sees it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Touch {
     pub bid: Price,
     pub ask: Price,
@@ -96,7 +96,7 @@ pub struct Trade {
     /// The decision that opened it.
     pub decision: u64,
     pub decided: Timestamp,
-    pub decided_mid: Price,
+    pub decided_at: Touch,
     pub plan: Plan,
     pub regime: Regime,
     pub vector: Vec<f32>,
@@ -110,8 +110,8 @@ pub struct Trade {
     /// Worst and best mark while held, bps of the entry price.
     pub worst_bps: f64,
     pub best_bps: f64,
-    /// Mid when leaving was decided.
-    pub exit_mid: Option<Price>,
+    /// The market when leaving was decided.
+    pub exit_at: Option<Touch>,
     working: Option<ClientOrderId>,
     last_sent: Option<Timestamp>,
     deadline: Timestamp,
@@ -125,7 +125,7 @@ impl Trade {
         symbol: Symbol,
         decision: u64,
         at: Timestamp,
-        mid: Price,
+        touch: Touch,
         plan: Plan,
         regime: Regime,
         vector: Vec<f32>,
@@ -135,7 +135,7 @@ impl Trade {
             symbol,
             decision,
             decided: at,
-            decided_mid: mid,
+            decided_at: touch,
             plan,
             regime,
             vector,
@@ -148,7 +148,7 @@ impl Trade {
             hold_until: None,
             worst_bps: 0.0,
             best_bps: 0.0,
-            exit_mid: None,
+            exit_at: None,
             working: None,
             last_sent: None,
             deadline: at + Span::from_millis(i64::from(rules.entry_deadline_ms)),
@@ -329,7 +329,7 @@ impl Trade {
         reason: ExitReason,
     ) -> Step {
         self.phase = Phase::Exiting { reason };
-        self.exit_mid = touch.map(Touch::mid);
+        self.exit_at = touch;
         self.last_sent = None;
         self.drive_exit(now, touch, instrument, orders, rules, reason)
     }
@@ -409,7 +409,7 @@ mod tests {
             hold: Span::from_secs(45),
             exploration: false,
         };
-        Trade::new("BTCUSDT".parse().unwrap(), 1, at(0), "100".parse().unwrap(), plan, Regime::Range, Vec::new(), &rules())
+        Trade::new("BTCUSDT".parse().unwrap(), 1, at(0), touch("100").unwrap(), plan, Regime::Range, Vec::new(), &rules())
     }
 
     /// A scripted venue: each line is a time and either a market or a word of the venue; the steps come out as text.

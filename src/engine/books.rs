@@ -1,0 +1,125 @@
+//! Equity and P&L: marks, breakers, free money, exposure, and the same result counted two ways.
+
+use std::collections::BTreeMap;
+
+use super::{Engine, LINE_EVERY};
+use crate::domain::{Asset, Money, Price, Qty, Side, Symbol};
+use crate::protocol::Effect;
+
+/// Points of the equity line that are kept.
+const LINE_POINTS: usize = 240;
+
+/// The result at given marks, counted from trades and, separately, from the ledger's postings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PnlReport {
+    /// Closed trades + open trades at the mark + dust at the mark.
+    pub net_pnl: Option<Money>,
+    /// Everything the ledger holds at the mark, less capital.
+    pub ledger_net_pnl: Option<Money>,
+    pub equity: Option<Money>,
+    pub fees: Money,
+}
+
+impl Engine {
+    /// The result since the books were opened, with holdings counted at `marks` (mids by symbol).
+    #[must_use]
+    pub fn pnl(&self, marks: &BTreeMap<Symbol, Price>) -> PnlReport {
+        let mark_of = |asset: Asset| self.symbol_of(asset).and_then(|s| marks.get(&s).copied());
+        let open: Option<Money> = self
+            .desks
+            .iter()
+            .map(|(symbol, desk)| {
+                let mark = marks.get(symbol).copied();
+                let trade = match &desk.trade {
+                    None => Some(Money::ZERO),
+                    Some(trade) if trade.held().is_zero() => trade.pnl_at(Price::ZERO),
+                    Some(trade) => trade.pnl_at(mark?),
+                };
+                let dust = if desk.dust_qty.is_zero() { Some(Money::ZERO) } else { mark?.notional(desk.dust_qty) };
+                Some(trade? + dust? - desk.dust_cost)
+            })
+            .sum();
+        PnlReport {
+            net_pnl: open.map(|open| self.realised + open),
+            ledger_net_pnl: self.ledger.net_pnl(self.settings.quote, mark_of),
+            equity: self.ledger.equity(self.settings.quote, mark_of),
+            fees: self.fees,
+        }
+    }
+
+    /// Capital the books were opened with, for comparison with the venue's own statement.
+    #[must_use]
+    pub fn capital(&self) -> Qty {
+        self.ledger.capital(self.settings.quote)
+    }
+
+    /// What the account held besides our capital when the books were opened.
+    #[must_use]
+    pub fn foreign(&self) -> &BTreeMap<Asset, Qty> {
+        &self.foreign
+    }
+
+    /// Present marks by symbol.
+    #[must_use]
+    pub fn marks(&self) -> BTreeMap<Symbol, Price> {
+        self.desks.iter().filter_map(|(symbol, desk)| Some((*symbol, desk.mark()?))).collect()
+    }
+
+    /// Marks the books, feeds the breakers, and extends the equity line.
+    pub(super) fn mark(&mut self, out: &mut Vec<Effect>) {
+        if !self.ledger.is_opened() {
+            return;
+        }
+        let equity = self.ledger.equity(self.settings.quote, |asset| self.mark_of(asset));
+        if let Some(reason) = self.breakers.on_mark(self.now, equity, &self.settings.limits) {
+            self.on_halted(&reason, out);
+        }
+        let Some(equity) = equity else { return };
+        self.start_equity.get_or_insert(equity);
+        if self.now.since(self.last_point) >= LINE_EVERY {
+            self.last_point = self.now;
+            if self.equity_line.len() == LINE_POINTS {
+                // Halve the resolution instead of losing the beginning.
+                let thinned = self.equity_line.iter().copied().step_by(2).collect();
+                self.equity_line = thinned;
+            }
+            self.equity_line.push_back((self.now, equity.to_f64()));
+        }
+    }
+
+    pub(super) fn mark_of(&self, asset: Asset) -> Option<Price> {
+        self.desks.get(&self.symbol_of(asset)?)?.mark()
+    }
+
+    /// Quote money that no open buy has a claim on; `None` before the venue stated the account.
+    pub(super) fn free_quote(&self) -> Option<Money> {
+        self.balances.get(&self.settings.quote)?;
+        let claimed: Money = self
+            .orders
+            .live()
+            .filter(|o| o.new.side == Side::Buy)
+            .map(|o| o.new.kind.price().and_then(|p| p.notional(o.remaining())).unwrap_or(Money::ZERO))
+            .sum();
+        Some(Money::from_quote(self.ledger.venue_balance(self.settings.quote)) - claimed)
+    }
+
+    /// All holdings at their marks plus what open buys may add; `None` while a mark is missing.
+    pub(super) fn exposure(&self) -> Option<Money> {
+        let mut total = Money::ZERO;
+        for desk in self.desks.values() {
+            let held = desk.trade.as_ref().map_or(Qty::ZERO, |t| t.held()) + desk.dust_qty;
+            if !held.is_zero() {
+                total += desk.mark()?.notional(held)?;
+            }
+        }
+        for order in self.orders.live().filter(|o| o.new.side == Side::Buy) {
+            total += order.new.kind.price()?.notional(order.remaining())?;
+        }
+        Some(total)
+    }
+
+    fn symbol_of(&self, asset: Asset) -> Option<Symbol> {
+        let is_base = |symbol: &&Symbol| self.instrument(**symbol).is_some_and(|i| i.base == asset && i.quote == self.settings.quote);
+        self.desks.keys().find(is_base).copied()
+    }
+}

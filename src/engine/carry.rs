@@ -1,0 +1,103 @@
+//! What survives a restart: the trading state as one record, replaced with every change of orders, fills or halts.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Engine, Fingerprint};
+use crate::domain::{Asset, ClientOrderId, Money, Qty, Symbol, Timestamp};
+use crate::protocol::{CarryRecord, Effect, Record};
+use crate::trading::execution::{Orders, Trade};
+use crate::trading::ledger::Ledger;
+use crate::trading::risk::Breakers;
+
+/// The trading state. The next run of the same (mode, venue, account) starts from it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    pub orders: Orders,
+    pub ledger: Ledger,
+    pub breakers: Breakers,
+    pub trades: Vec<Trade>,
+    /// Per symbol: dust held and what it cost, and the last exit.
+    pub desks: Vec<(Symbol, Qty, Money, Option<Timestamp>)>,
+    pub foreign: BTreeMap<Asset, Qty>,
+    pub realised: Money,
+    pub fees: Money,
+    pub next_decision: u64,
+    pub next_episode: u64,
+    pub start_equity: Option<Money>,
+}
+
+impl Snapshot {
+    /// Orders that may still live at the venue: asked for first when the next run reconciles.
+    #[must_use]
+    pub fn open_orders(&self) -> Vec<(ClientOrderId, Symbol)> {
+        self.orders.live().map(|o| (o.new.id, o.new.symbol)).collect()
+    }
+}
+
+/// An effect as the journal keeps it: the carried state by its hash, because its parts are journaled as orders, fills and decisions.
+#[must_use]
+pub fn journal_form(effect: &Effect) -> Effect {
+    match effect {
+        Effect::Persist(record) => match record.as_ref() {
+            Record::Carry(carry) => {
+                let state = format!("{:016x}", Fingerprint::of(&carry.state));
+                Effect::Persist(Box::new(Record::Carry(CarryRecord { state, ..carry.clone() })))
+            }
+            _ => effect.clone(),
+        },
+        _ => effect.clone(),
+    }
+}
+
+impl Engine {
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            orders: self.orders.clone(),
+            ledger: self.ledger.clone(),
+            breakers: self.breakers.clone(),
+            trades: self.desks.values().filter_map(|d| d.trade.clone()).collect(),
+            desks: self.desks.iter().map(|(s, d)| (*s, d.dust_qty, d.dust_cost, d.last_exit)).collect(),
+            foreign: self.foreign.clone(),
+            realised: self.realised,
+            fees: self.fees,
+            next_decision: self.next_decision,
+            next_episode: self.next_episode,
+            start_equity: self.start_equity,
+        }
+    }
+
+    pub(super) fn keep_carry(&mut self, out: &mut Vec<Effect>) {
+        // Only plain data is in there; should it ever fail to print, the previous state stays kept.
+        if let Ok(state) = serde_json::to_string(&self.snapshot()) {
+            let carry = CarryRecord { run: self.run, at: self.now, state };
+            out.push(Effect::Persist(Box::new(Record::Carry(carry))));
+        }
+    }
+
+    pub(super) fn restore(&mut self, text: &str) -> Result<(), serde_json::Error> {
+        let snapshot: Snapshot = serde_json::from_str(text)?;
+        self.orders = snapshot.orders;
+        self.ledger = snapshot.ledger;
+        self.breakers = snapshot.breakers;
+        self.foreign = snapshot.foreign;
+        self.realised = snapshot.realised;
+        self.fees = snapshot.fees;
+        self.next_decision = snapshot.next_decision;
+        self.next_episode = snapshot.next_episode;
+        self.start_equity = snapshot.start_equity;
+        for (symbol, dust_qty, dust_cost, last_exit) in snapshot.desks {
+            if let Some(desk) = self.desks.get_mut(&symbol) {
+                (desk.dust_qty, desk.dust_cost, desk.last_exit) = (dust_qty, dust_cost, last_exit);
+            }
+        }
+        for trade in snapshot.trades {
+            if let Some(desk) = self.desks.get_mut(&trade.symbol) {
+                desk.trade = Some(trade);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,34 @@
+//! One market's desk: what is known about it, and the trade that is open in it.
+
+use crate::domain::{Instrument, Interval, Money, Price, Qty, Symbol, Timestamp};
+use crate::market::MarketState;
+use crate::trading::execution::{Touch, Trade};
+
+#[derive(Debug)]
+pub(super) struct Desk {
+    pub market: MarketState,
+    pub instrument: Option<Instrument>,
+    pub trade: Option<Trade>,
+    pub last_exit: Option<Timestamp>,
+    /// Bought, but too small to sell: quantity and what it cost.
+    pub dust_qty: Qty,
+    pub dust_cost: Money,
+}
+
+impl Desk {
+    pub fn new(symbol: Symbol, bar: Interval) -> Self {
+        Self { market: MarketState::new(symbol, bar), instrument: None, trade: None, last_exit: None, dust_qty: Qty::ZERO, dust_cost: Money::ZERO }
+    }
+
+    /// Best bid and ask of a valid book.
+    pub fn touch(&self) -> Option<Touch> {
+        let book = self.market.book();
+        let (bid, ask) = (book.best_bid()?.price, book.best_ask()?.price);
+        (bid < ask).then_some(Touch { bid, ask })
+    }
+
+    /// What holdings are counted at: the mid, or the last price while there is no valid book.
+    pub fn mark(&self) -> Option<Price> {
+        self.market.mid().or_else(|| self.market.last_price())
+    }
+}

@@ -1,0 +1,90 @@
+//! The models that are in: adopted by content hash, asked for a forecast at each bar.
+
+use super::Engine;
+use crate::models::{Artifact, PolicyArtifact, TreesArtifact, policy_state};
+use crate::protocol::{Effect, ModelAdopted, ModelRole, ModelView, Severity};
+
+/// What is loaded, and under which role.
+#[derive(Debug, Default)]
+pub(super) struct Models {
+    pub trees: Option<(ModelAdopted, TreesArtifact)>,
+    pub policy: Option<(ModelAdopted, PolicyArtifact)>,
+}
+
+/// A forecast of one bar.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Forecast {
+    pub net_bps: f64,
+    pub threshold_bps: f64,
+    pub win_probability: Option<f64>,
+    pub cost_bps: f64,
+    pub may_trade: bool,
+}
+
+impl Models {
+    /// `None` without a model for this feature version.
+    pub fn forecast(&self, raw: &[f32]) -> Option<Forecast> {
+        let (adopted, trees) = self.trees.as_ref()?;
+        let net_bps = trees.forecast_bps(raw);
+        Some(Forecast {
+            net_bps,
+            threshold_bps: trees.threshold_bps,
+            win_probability: trees.calibration.as_ref().map(|c| c.probability(net_bps)),
+            cost_bps: trees.cost_bps,
+            may_trade: adopted.role != ModelRole::Shadow,
+        })
+    }
+
+    /// The vector as memory compares it: standardised by the model's statistics where there is one.
+    pub fn standardise(&self, raw: &[f32]) -> Vec<f32> {
+        match &self.trees {
+            Some((_, trees)) => trees.standardiser.apply(raw),
+            None => raw.iter().map(|v| if v.is_finite() { v.clamp(-8.0, 8.0) } else { 0.0 }).collect(),
+        }
+    }
+
+    /// The policy's probability of entering from flat.
+    pub fn policy_enter(&self, raw: &[f32]) -> Option<f64> {
+        let (_, policy) = self.policy.as_ref()?;
+        let enter = policy.actions.iter().position(|name| name == policy_state::ENTER)?;
+        let state = policy.standardiser.apply(&policy_state::flat(raw));
+        let (probabilities, _) = policy.policy.forward_masked(&state, &policy_state::mask_flat(policy.actions.len()));
+        probabilities.get(enter).map(|p| f64::from(*p))
+    }
+
+    pub fn views(&self) -> Vec<ModelView> {
+        let trees = self.trees.as_ref().map(|(adopted, _)| adopted);
+        let policy = self.policy.as_ref().map(|(adopted, _)| adopted);
+        let view = |m: &ModelAdopted| ModelView { id: m.id.clone(), kind: m.kind, role: m.role, gates_passed: m.gates_passed };
+        trees.into_iter().chain(policy).map(view).collect()
+    }
+}
+
+impl Engine {
+    /// Takes a model in if its bytes are those of its id and it speaks this time scale; otherwise says why not.
+    pub(super) fn adopt(&mut self, adopted: &ModelAdopted, out: &mut Vec<Effect>) {
+        let bar = self.settings.time_scale.bar;
+        let artifact = match Artifact::load(&adopted.artifact.0, &adopted.id) {
+            Ok(artifact) => artifact,
+            Err(error) => return self.alert(Severity::Warning, format!("model {:.12} is not used: {error}", adopted.id), out),
+        };
+        let (version, interval) = match &artifact {
+            Artifact::Trees(trees) => (trees.feature_version, trees.interval),
+            Artifact::Policy(policy) => (policy.feature_version, policy.interval),
+        };
+        if version != crate::market::features::VERSION || interval != bar {
+            let text = format!("model {:.12} is not used: it was trained on {interval} bars (features v{version}), this run decides on {bar}", adopted.id);
+            return self.alert(Severity::Info, text, out);
+        }
+        match artifact {
+            Artifact::Trees(trees) => self.models.trees = Some((adopted.clone(), trees)),
+            Artifact::Policy(policy) => self.models.policy = Some((adopted.clone(), policy)),
+        }
+        let word = match adopted.role {
+            ModelRole::Champion => "champion",
+            ModelRole::Shadow => "shadow: its gates failed, it does not trade",
+            ModelRole::ShadowTrading => "shadow, trading by request although its gates failed",
+        };
+        self.alert(Severity::Info, format!("model {:.12} adopted as {word}", adopted.id), out);
+    }
+}

@@ -1,0 +1,316 @@
+//! The one deterministic machine: every event goes in here, every effect comes out of here.
+//!
+//! *Takes / gives*: `apply(stamp, event, &mut effects)`; `next_deadline`, `snapshot`, `fingerprint`, `view` to look at it.
+//! Reading order: `settings`, `desk` (one market), `market_news`, `evaluate` (a bar closes: decide), `work` (drive a trade), `venue_news`,
+//! `commands`, `books` (equity and P&L), `carry` (what survives a restart), `view`.
+//!
+//! Invariants
+//! 1. Same events, same effects, same fingerprint (`tests::the_same_events_give_the_same_fingerprint`).
+//! 2. Halted or stopping, nothing opens (`tests::halted_sends_only_cancels_and_reduces`).
+//! 3. Before reconciliation nothing opens (`tests::nothing_opens_before_reconciliation`).
+//! 4. Trades, ledger and venue agree on the P&L (`tests::three_ways_to_count_the_same_money`).
+//! 5. A snapshot taken and restored continues the same trades (`tests::a_restart_continues_the_open_trade`).
+//!
+//! *Never*: a clock, a socket, a file, a thread, the environment, an unseeded random number, a map with a random order.
+
+mod books;
+mod carry;
+mod commands;
+mod desk;
+mod evaluate;
+mod fingerprint;
+mod forecast;
+mod market_news;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod venue_news;
+mod view;
+mod work;
+
+use std::collections::{BTreeMap, VecDeque};
+
+pub use books::PnlReport;
+pub use carry::{Snapshot, journal_form};
+pub use fingerprint::Fingerprint;
+pub use settings::{Settings, TimeScale};
+
+use crate::domain::{Asset, Balance, ClientOrderId, Instrument, Money, Qty, RunId, Span, Symbol, Timestamp};
+use crate::health::Health;
+use crate::memory::Memory;
+use crate::protocol::{Alert, Counters, DecisionView, Effect, Event, Learned, LearningView, Mode, Probe, Record, RunOpened, Severity, Stamp};
+use crate::trading::execution::Orders;
+use crate::trading::ledger::Ledger;
+use crate::trading::risk::Breakers;
+use desk::Desk;
+use forecast::Models;
+
+/// Shortest event time between two marks of the equity.
+const MARK_EVERY: Span = Span::from_millis(100);
+/// Shortest event time between two points of the equity line.
+const LINE_EVERY: Span = Span::from_secs(1);
+/// While anything is being worked, time is looked at this often.
+const WORK_EVERY: Span = Span::from_millis(100);
+const IDLE_EVERY: Span = Span::from_millis(500);
+
+/// The machine. Owned by one thread; every source of events is one variant of `Event`:
+/// the market (streams, captures, history), the venue (orders and account), time, probes of the box, people, and the workshop.
+#[derive(Debug)]
+pub struct Engine {
+    settings: Settings,
+    now: Timestamp,
+    run: RunId,
+    opened: Option<Timestamp>,
+    venue: String,
+    desks: BTreeMap<Symbol, Desk>,
+    orders: Orders,
+    ledger: Ledger,
+    breakers: Breakers,
+    models: Models,
+    memory: Memory,
+    health: Health,
+    /// The venue's last word on each asset.
+    balances: BTreeMap<Asset, Balance>,
+    /// What the account held of other assets when the books were opened: seen, never touched.
+    foreign: BTreeMap<Asset, Qty>,
+    mismatch_since: Option<Timestamp>,
+    reconciled: bool,
+    stopping: bool,
+    /// Net of all closed trades, and of dust written off against fees.
+    realised: Money,
+    fees: Money,
+    next_order: u64,
+    next_decision: u64,
+    next_episode: u64,
+    last_mark: Timestamp,
+    last_point: Timestamp,
+    equity_line: VecDeque<(Timestamp, f64)>,
+    start_equity: Option<Money>,
+    decisions: VecDeque<DecisionView>,
+    alerts: VecDeque<Alert>,
+    learning: LearningView,
+    counters: Counters,
+    clock_probed: bool,
+    last_verdict: crate::protocol::HealthVerdict,
+    /// The trading state changed in this event: keep it.
+    dirty: bool,
+    fingerprint: Fingerprint,
+}
+
+impl Engine {
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        let desks = settings.symbols.iter().map(|symbol| (*symbol, Desk::new(*symbol, settings.time_scale.bar))).collect();
+        Self {
+            health: Health::new(settings.health.clone()),
+            memory: Memory::new(settings.graph_from as usize),
+            settings,
+            now: Timestamp::EPOCH,
+            run: RunId::default(),
+            opened: None,
+            venue: String::new(),
+            desks,
+            orders: Orders::default(),
+            ledger: Ledger::default(),
+            breakers: Breakers::default(),
+            models: Models::default(),
+            balances: BTreeMap::new(),
+            foreign: BTreeMap::new(),
+            mismatch_since: None,
+            reconciled: false,
+            stopping: false,
+            realised: Money::ZERO,
+            fees: Money::ZERO,
+            next_order: 0,
+            next_decision: 0,
+            next_episode: 0,
+            last_mark: Timestamp::EPOCH,
+            last_point: Timestamp::EPOCH,
+            equity_line: VecDeque::new(),
+            start_equity: None,
+            decisions: VecDeque::new(),
+            alerts: VecDeque::new(),
+            learning: LearningView::default(),
+            counters: Counters::default(),
+            clock_probed: false,
+            last_verdict: crate::protocol::HealthVerdict::Healthy,
+            dirty: false,
+            fingerprint: Fingerprint::default(),
+        }
+    }
+
+    /// Takes one event and appends what is to be done. Total: trouble comes out as refusals, alerts and halts.
+    pub fn apply(&mut self, at: Stamp, event: Event, out: &mut Vec<Effect>) {
+        let first = out.len();
+        self.now = self.now.max(at.at);
+        self.counters.events += 1;
+        self.fingerprint.add(&at);
+        self.fingerprint.add(&event);
+        match event {
+            Event::RunOpened(opened) => self.on_run_opened(*opened, out),
+            Event::Market(update) => self.on_market(&update, out),
+            Event::Venue(news) => self.on_venue(news, out),
+            Event::Tick => self.on_time(out),
+            Event::Probe(probe) => self.on_probe(&probe, out),
+            Event::Command(command) => self.on_command(command, out),
+            Event::Learned(learned) => self.on_learned(learned, out),
+        }
+        self.maintain(out);
+        for effect in &out[first..] {
+            self.fingerprint.add(&journal_form(effect));
+        }
+    }
+
+    /// When the engine wants to hear of time again if nothing else happens; `None` before the run is opened.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        self.opened?;
+        let working = self.orders.live().next().is_some() || self.desks.values().any(|desk| desk.trade.is_some());
+        let pause = if working { WORK_EVERY } else { IDLE_EVERY };
+        let asked = self.orders.next_question().unwrap_or(Timestamp::MAX);
+        Some((self.now + pause).min(asked.max(self.now + Span::from_millis(1))))
+    }
+
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        self.fingerprint.value()
+    }
+
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// True once nothing that could still open is at the venue.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        !self.orders.live().any(|o| o.purpose == crate::trading::execution::Purpose::Entry)
+    }
+
+    /// Median of ours less the venue's clock over all feeds, from the messages' own stamps; for recorded captures.
+    #[must_use]
+    pub fn feed_clock_offset(&self) -> Option<Span> {
+        let mut offsets: Vec<Span> = self.desks.values().filter_map(|d| d.market.quality().clock.estimate()).collect();
+        offsets.sort_unstable();
+        offsets.get(offsets.len().checked_sub(1)? / 2).copied()
+    }
+
+    fn on_run_opened(&mut self, opened: RunOpened, out: &mut Vec<Effect>) {
+        self.run = opened.run;
+        self.opened = Some(self.now);
+        self.venue = opened.venue;
+        if let Some(text) = opened.carried
+            && let Err(error) = self.restore(&text)
+        {
+            // A state that does not read is not traded on: the ledger stays closed and reconciliation will refuse to match.
+            self.alert(Severity::Critical, format!("the carried trading state can not be read: {error}"), out);
+            self.halt(crate::trading::risk::HaltReason::StoreFailed, out);
+        }
+        self.dirty = true;
+    }
+
+    fn on_time(&mut self, out: &mut Vec<Effect>) {
+        let symbols: Vec<Symbol> = self.desks.keys().copied().collect();
+        for symbol in symbols {
+            let finished = self.desks.get_mut(&symbol).map(|desk| desk.market.on_time(self.now)).unwrap_or_default();
+            for candle in finished {
+                self.on_bar(symbol, &candle, out);
+            }
+            self.work(symbol, out);
+        }
+    }
+
+    fn on_probe(&mut self, probe: &Probe, out: &mut Vec<Effect>) {
+        match *probe {
+            Probe::Clock { offset, round_trip } => {
+                self.clock_probed = true;
+                self.health.on_clock(offset, round_trip, self.now);
+            }
+            Probe::Store { pending, healthy } => {
+                self.health.on_store(pending, healthy);
+                if !healthy {
+                    self.halt(crate::trading::risk::HaltReason::StoreFailed, out);
+                }
+            }
+            Probe::Unreadable { lines } => self.health.on_unreadable(lines, self.now),
+        }
+    }
+
+    fn on_learned(&mut self, learned: Learned, out: &mut Vec<Effect>) {
+        match learned {
+            Learned::Progress { stage, done, total } => {
+                self.learning = LearningView { stage, done, total, finished: false, failure: None };
+            }
+            Learned::Failed { stage, message } => {
+                self.alert(Severity::Warning, format!("{stage}: {message}"), out);
+                self.health.on_failure(crate::protocol::FailureKind::Learning, self.now);
+                self.learning.failure = Some(message);
+            }
+            Learned::Model(adopted) => self.adopt(&adopted, out),
+            Learned::Memory { count, episodes, .. } => {
+                self.next_episode = self.next_episode.max(count);
+                self.memory.load(episodes.to_vec());
+            }
+            Learned::WarmUp(warm) => {
+                if warm.interval == self.settings.time_scale.bar
+                    && let Some(desk) = self.desks.get_mut(&warm.symbol)
+                {
+                    desk.market.warm_up(&warm.candles);
+                }
+            }
+            Learned::Finished => self.learning.finished = true,
+        }
+    }
+
+    /// What holds after every event: marks, questions to the venue, health, and the kept state.
+    fn maintain(&mut self, out: &mut Vec<Effect>) {
+        if self.now.since(self.last_mark) >= MARK_EVERY {
+            self.last_mark = self.now;
+            self.mark(out);
+            self.report_health(out);
+            for request in self.orders.questions(self.now) {
+                out.push(Effect::Send(request));
+            }
+        }
+        if self.dirty {
+            self.dirty = false;
+            self.orders.prune();
+            self.keep_carry(out);
+        }
+    }
+
+    fn report_health(&mut self, out: &mut Vec<Effect>) {
+        let (verdict, reasons) = self.health.verdict(self.now);
+        if verdict != self.last_verdict {
+            self.last_verdict = verdict;
+            out.push(Effect::Persist(Box::new(Record::Health(crate::protocol::HealthRecord { at: self.now, verdict, reasons }))));
+        }
+    }
+
+    fn alert(&mut self, severity: Severity, text: String, out: &mut Vec<Effect>) {
+        let alert = Alert { at: self.now, severity, text };
+        if self.alerts.len() == 50 {
+            self.alerts.pop_back();
+        }
+        self.alerts.push_front(alert.clone());
+        out.push(Effect::Alert(alert));
+    }
+
+    fn next_order_id(&mut self) -> ClientOrderId {
+        self.next_order += 1;
+        ClientOrderId { run: self.run, sequence: self.next_order }
+    }
+
+    fn instrument(&self, symbol: Symbol) -> Option<&Instrument> {
+        self.desks.get(&symbol)?.instrument.as_ref()
+    }
+
+    fn is_simulated_money(&self) -> bool {
+        self.settings.mode != Mode::Live
+    }
+}

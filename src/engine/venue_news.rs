@@ -1,0 +1,230 @@
+//! The venue spoke: fills into ledger and trade, orders into their table, balances against the books.
+
+use super::Engine;
+use crate::domain::{Balance, Money, Qty, Side, Span};
+use crate::protocol::{Effect, FailureKind, FillRecord, Record, Request, Severity, VenueEvent, VenueFill, VenueOrder, VenueRefusal};
+use crate::trading::costs::Reference;
+use crate::trading::execution::{Change, Purpose};
+use crate::trading::risk::HaltReason;
+
+/// How long books and venue may differ (fills are on their way) before trading halts.
+const MISMATCH_PATIENCE: Span = Span::from_secs(10);
+
+impl Engine {
+    pub(super) fn on_venue(&mut self, news: VenueEvent, out: &mut Vec<Effect>) {
+        match news {
+            VenueEvent::Instruments(instruments) => {
+                for instrument in instruments {
+                    if let Some(desk) = self.desks.get_mut(&instrument.symbol) {
+                        desk.instrument = Some(instrument);
+                    }
+                }
+            }
+            VenueEvent::Link { stream, up } => self.health.on_link(stream, up, self.now),
+            VenueEvent::Accepted { id, order_id, at: _ } => {
+                let change = self.orders.accepted(id, order_id, self.now);
+                self.after(change, out);
+            }
+            VenueEvent::Refused { id, reason, message } => self.on_refused(id, reason, &message, out),
+            VenueEvent::Unknown { id } => {
+                let change = self.orders.outcome_unknown(id, self.now);
+                self.alert(Severity::Warning, format!("order {id}: outcome unknown, asking the venue"), out);
+                self.after(change, out);
+            }
+            VenueEvent::Fill(fill) => self.on_fill(&fill, out),
+            VenueEvent::Order(stated) => self.on_stated(&stated, out),
+            VenueEvent::Missing { id } => {
+                let change = self.orders.missing(id, self.now);
+                self.after(change, out);
+            }
+            VenueEvent::CancelRefused { id, message } => {
+                let change = self.orders.cancel_refused(id, self.now);
+                self.alert(Severity::Info, format!("order {id}: cancel refused ({message}), asking the venue"), out);
+                self.after(change, out);
+            }
+            VenueEvent::Balances { balances, .. } => self.on_balances(&balances, out),
+            VenueEvent::Reconciled { balances, open, foreign_orders, .. } => self.on_reconciled(&balances, &open, foreign_orders, out),
+            VenueEvent::Failure { kind, message } => {
+                self.health.on_failure(kind, self.now);
+                self.alert(Severity::Warning, message, out);
+            }
+        }
+    }
+
+    fn on_refused(&mut self, id: crate::domain::ClientOrderId, reason: VenueRefusal, message: &str, out: &mut Vec<Effect>) {
+        if reason == VenueRefusal::DuplicateId {
+            // Our id is live already: a repeated request, not a refusal. Ask what became of it.
+            let change = self.orders.outcome_unknown(id, self.now);
+            return self.after(change, out);
+        }
+        self.counters.venue_refusals += 1;
+        let order = self.orders.get(id).map(|o| (o.new.symbol, o.purpose));
+        if reason != VenueRefusal::WouldTake {
+            self.health.on_venue_refusal(self.now);
+            self.alert(Severity::Warning, format!("order {id} refused: {message}"), out);
+            if let Some((symbol, Purpose::Entry)) = order
+                && let Some(trade) = self.desks.get_mut(&symbol).and_then(|d| d.trade.as_mut())
+            {
+                trade.stop_entering();
+            }
+        }
+        if reason == VenueRefusal::Credentials {
+            self.health.on_failure(FailureKind::Credentials, self.now);
+        }
+        let change = self.orders.refused(id, self.now);
+        self.after(change, out);
+    }
+
+    fn on_stated(&mut self, stated: &VenueOrder, out: &mut Vec<Effect>) {
+        let change = self.orders.stated(stated, self.now);
+        self.after(change, out);
+    }
+
+    fn on_fill(&mut self, fill: &VenueFill, out: &mut Vec<Effect>) {
+        let Some(instrument) = self.instrument(fill.symbol).cloned() else {
+            return self.alert(Severity::Critical, format!("{}: a fill of an unknown instrument is not booked", fill.symbol), out);
+        };
+        let reference = self.orders.get(fill.id).map(|o| o.reference);
+        let Some(postings) = self.ledger.apply_fill(fill, &instrument) else { return };
+        let change = self.orders.fill(fill);
+        let order = self.orders.get(fill.id);
+        let opening = order.map_or(fill.side == Side::Buy, |o| o.purpose == Purpose::Entry);
+        let reference = reference.unwrap_or(Reference { mid: fill.price, touch: fill.price, sent_touch: fill.price });
+        self.counters.fills += 1;
+        match fill.role {
+            crate::domain::Role::Maker => self.counters.maker_fills += 1,
+            crate::domain::Role::Taker => self.counters.taker_fills += 1,
+        }
+        let fee_value = self.fee_value(fill, out);
+        self.fees += fee_value;
+        if opening && self.desks.get(&fill.symbol).is_some_and(|d| d.trade.is_none()) {
+            self.adopt_stray_buy(fill.symbol, fill.price);
+        }
+        let third_asset = fill.fee_asset != instrument.base && fill.fee_asset != instrument.quote;
+        let third_asset_fee = if third_asset { fee_value } else { Money::ZERO };
+        if let Some(desk) = self.desks.get_mut(&fill.symbol) {
+            match desk.trade.as_mut() {
+                Some(trade) => trade.on_fill(fill, reference, &instrument, third_asset_fee),
+                None => {
+                    // Sold without a trade: dust left the account.
+                    let cost = desk.dust_cost.share(fill.qty.min(desk.dust_qty), desk.dust_qty);
+                    desk.dust_qty -= fill.qty;
+                    desk.dust_cost -= cost;
+                    self.realised += fill.price.notional(fill.qty).unwrap_or(Money::ZERO) - cost - fee_value;
+                }
+            }
+        }
+        let arrival_mid = reference.mid;
+        out.push(Effect::Persist(Box::new(Record::Fill(FillRecord { fill: fill.clone(), run: self.run, arrival_mid }))));
+        out.push(Effect::Persist(Box::new(Record::Postings(postings))));
+        if change == Change::Stranger {
+            self.alert(Severity::Warning, format!("{}: fill of an order that is not in the book: booked", fill.id), out);
+        }
+        self.after(change, out);
+        self.dirty = true;
+        self.mark(out);
+        self.work(fill.symbol, out);
+    }
+
+    /// A commission in quote money; unknown (and said so) for an asset without a mark.
+    fn fee_value(&mut self, fill: &VenueFill, out: &mut Vec<Effect>) -> Money {
+        if fill.fee_asset == self.settings.quote {
+            return Money::from_quote(fill.fee);
+        }
+        let base = self.instrument(fill.symbol).map(|i| i.base);
+        let price = if base == Some(fill.fee_asset) { Some(fill.price) } else { self.mark_of(fill.fee_asset) };
+        match price.and_then(|p| p.notional(fill.fee)) {
+            Some(value) => value,
+            None => {
+                self.alert(Severity::Warning, format!("fee of {} {} has no mark: equity is unknown", fill.fee, fill.fee_asset), out);
+                Money::ZERO
+            }
+        }
+    }
+
+    fn after(&mut self, change: Change, out: &mut Vec<Effect>) {
+        match change {
+            Change::None | Change::Stranger => {}
+            Change::Updated(id) => {
+                self.keep_order(id, out);
+                if let Some(symbol) = self.orders.get(id).map(|o| o.new.symbol) {
+                    self.work(symbol, out);
+                }
+            }
+            Change::Overfilled(id) => {
+                self.keep_order(id, out);
+                self.halt(HaltReason::Overfill { id }, out);
+            }
+        }
+    }
+
+    fn on_reconciled(&mut self, balances: &[Balance], open: &[VenueOrder], foreign: u32, out: &mut Vec<Effect>) {
+        if !self.ledger.is_opened() {
+            self.open_books(balances, out);
+        }
+        for stated in open {
+            let change = self.orders.stated(stated, self.now);
+            if change == Change::Stranger {
+                // Ours by its id, but this data file does not know it: nothing here would manage it.
+                self.alert(Severity::Warning, format!("order {} is ours but unknown to this data file: cancelling", stated.id), out);
+                out.push(Effect::Send(Request::Cancel { id: stated.id, symbol: stated.symbol, order_id: Some(stated.order_id) }));
+            }
+            self.after(change, out);
+        }
+        if foreign > 0 {
+            self.alert(Severity::Info, format!("{foreign} open orders of others on this account: left alone"), out);
+        }
+        self.on_balances(balances, out);
+        if !self.reconciled {
+            self.reconciled = true;
+            self.alert(Severity::Info, "orders and balances agree with the venue".to_owned(), out);
+        }
+        self.mark(out);
+    }
+
+    /// The first statement of the account: the quote balance is our capital, other coins are not ours to trade.
+    fn open_books(&mut self, balances: &[Balance], out: &mut Vec<Effect>) {
+        for balance in balances {
+            if balance.asset == self.settings.quote {
+                let postings = self.ledger.transfer(self.now, balance.asset, balance.total());
+                out.push(Effect::Persist(Box::new(Record::Postings(postings))));
+            } else if !balance.total().is_zero() {
+                self.foreign.insert(balance.asset, balance.total());
+            }
+        }
+        self.dirty = true;
+    }
+
+    fn on_balances(&mut self, balances: &[Balance], out: &mut Vec<Effect>) {
+        for balance in balances {
+            self.balances.insert(balance.asset, *balance);
+        }
+        if !self.ledger.is_opened() {
+            return;
+        }
+        let Some((asset, venue, books)) = self.first_mismatch() else {
+            self.mismatch_since = None;
+            return;
+        };
+        match self.mismatch_since {
+            None => self.mismatch_since = Some(self.now),
+            Some(since) if self.now.since(since) < MISMATCH_PATIENCE => {}
+            Some(_) => self.halt(HaltReason::BalanceMismatch { asset, venue, books }, out),
+        }
+        if self.breakers.halted().is_none() {
+            // Ask again soon: a fill on its way explains most differences.
+            out.push(Effect::Send(Request::Account));
+        }
+    }
+
+    /// The first traded asset of which the venue states another amount than the books.
+    fn first_mismatch(&self) -> Option<(crate::domain::Asset, Qty, Qty)> {
+        let quote = self.settings.quote;
+        let bases = self.desks.values().filter_map(|d| d.instrument.as_ref()).map(|i| i.base);
+        bases.chain([quote]).find_map(|asset| {
+            let venue = self.balances.get(&asset)?.total();
+            let books = self.ledger.venue_balance(asset) + self.foreign.get(&asset).copied().unwrap_or(Qty::ZERO);
+            (venue != books).then_some((asset, venue, books))
+        })
+    }
+}
