@@ -2,4 +2,5 @@
 
 pub mod domain;
 pub mod market;
+pub mod memory;
 pub mod protocol;
