@@ -3,7 +3,7 @@
 use super::{Engine, desk::Desk};
 use crate::domain::{Bps, Candle, Money, Origin, Qty, Side, Symbol};
 use crate::market::features::WARM_UP;
-use crate::memory::Filter;
+use crate::memory::Summary;
 use crate::protocol::{DecisionRecord, DecisionView, Effect, EvidenceRecord, Mode, NeighbourRecord, Record, Refusal, Verdict};
 use crate::trading::decision::{Choice, Decision, Evidence, Standing, decide};
 use crate::trading::execution::{Phase, Plan, Purpose, Trade};
@@ -43,9 +43,10 @@ impl Engine {
         let touch = desk.touch().ok_or(if desk.market.book().is_fed() { Refusal::BookInvalid } else { Refusal::NoPrice })?;
         let raw = &features.values;
         let vector = self.models.standardise(raw);
-        let recalled = self.memory.recall(&vector, self.now, self.settings.decision.recall_neighbours as usize, &Filter::default());
-        let summary = crate::memory::summarise(&recalled);
+        let recalled = self.memory.recall(&vector, self.now, self.settings.decision.recall_neighbours as usize, |_| true);
+        let summary = Summary::of(&recalled);
         let forecast = self.models.forecast(raw);
+        let sigma = self.settings.time_scale.horizon_sigma(desk.market.volatility_bps().unwrap_or(0.0));
         Ok(Evidence {
             mid: touch.mid(),
             spread: touch.ask.distance_bps(touch.bid),
@@ -55,9 +56,9 @@ impl Engine {
             win_probability: forecast.and_then(|f| f.win_probability),
             cost_bps: forecast.map_or(0.0, |f| f.cost_bps),
             model_may_trade: forecast.is_some_and(|f| f.may_trade),
-            policy_enter: self.models.policy_enter(raw),
+            policy_enter: self.models.policy_enter(raw, sigma),
             recall_net_bps: summary.as_ref().map(|s| s.net_bps),
-            recall_weight: summary.as_ref().map_or(0.0, |s| s.effective_count),
+            recall_weight: summary.as_ref().map_or(0.0, |s| s.effective_n),
             neighbours: recalled
                 .iter()
                 .map(|n| NeighbourRecord { episode: n.number, similarity: n.similarity, net_bps: n.net_bps })

@@ -1,7 +1,8 @@
 //! The models that are in: adopted by content hash, asked for a forecast at each bar.
 
 use super::Engine;
-use crate::models::{Artifact, PolicyArtifact, TreesArtifact, policy_state};
+use crate::models::position_state::{ENTER, PositionState};
+use crate::models::{Artifact, PolicyArtifact, TreesArtifact};
 use crate::protocol::{Effect, ModelAdopted, ModelRole, ModelView, Severity};
 
 /// What is loaded, and under which role.
@@ -37,19 +38,21 @@ impl Models {
 
     /// The vector as memory compares it: standardised by the model's statistics where there is one.
     pub fn standardise(&self, raw: &[f32]) -> Vec<f32> {
-        match &self.trees {
+        let row = match &self.trees {
             Some((_, trees)) => trees.standardiser.apply(raw),
-            None => raw.iter().map(|v| if v.is_finite() { v.clamp(-8.0, 8.0) } else { 0.0 }).collect(),
-        }
+            None => raw.to_vec(),
+        };
+        // What is missing is taken as usual, and nothing outweighs all the rest.
+        row.into_iter().map(|v| if v.is_finite() { v.clamp(-8.0, 8.0) } else { 0.0 }).collect()
     }
 
-    /// The policy's probability of entering from flat.
-    pub fn policy_enter(&self, raw: &[f32]) -> Option<f64> {
+    /// The policy's probability of entering from flat; `sigma_bps` is that of the return over the horizon.
+    pub fn policy_enter(&self, raw: &[f32], sigma_bps: f64) -> Option<f64> {
         let (_, policy) = self.policy.as_ref()?;
-        let enter = policy.actions.iter().position(|name| name == policy_state::ENTER)?;
-        let state = policy.standardiser.apply(&policy_state::flat(raw));
-        let (probabilities, _) = policy.policy.forward_masked(&state, &policy_state::mask_flat(policy.actions.len()));
-        probabilities.get(enter).map(|p| f64::from(*p))
+        let flat = PositionState { held: None, cost_sigmas: policy.cost_bps / sigma_bps.max(f64::MIN_POSITIVE) };
+        let state: Vec<f32> = raw.iter().copied().chain(flat.values()).collect();
+        let (probabilities, _) = policy.probabilities(&state, &flat.mask());
+        probabilities.get(usize::from(ENTER)).map(|p| f64::from(*p))
     }
 
     pub fn views(&self) -> Vec<ModelView> {

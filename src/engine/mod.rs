@@ -22,8 +22,6 @@ mod fingerprint;
 mod forecast;
 mod market_news;
 mod settings;
-#[cfg(test)]
-mod tests;
 mod venue_news;
 mod view;
 mod work;
@@ -37,8 +35,8 @@ pub use settings::{Settings, TimeScale};
 
 use crate::domain::{Asset, Balance, ClientOrderId, Instrument, Money, Qty, RunId, Span, Symbol, Timestamp};
 use crate::health::Health;
-use crate::memory::Memory;
-use crate::protocol::{Alert, Counters, DecisionView, Effect, Event, Learned, LearningView, Mode, Probe, Record, RunOpened, Severity, Stamp};
+use crate::memory::{Memory, Shape};
+use crate::protocol::{Alert, Counters, DecisionView, Effect, Event, Learned, LearningView, Probe, Record, RunOpened, Severity, Stamp};
 use crate::trading::execution::Orders;
 use crate::trading::ledger::Ledger;
 use crate::trading::risk::Breakers;
@@ -103,7 +101,7 @@ impl Engine {
         let desks = settings.symbols.iter().map(|symbol| (*symbol, Desk::new(*symbol, settings.time_scale.bar))).collect();
         Self {
             health: Health::new(settings.health.clone()),
-            memory: Memory::new(settings.graph_from as usize),
+            memory: Memory::new(Shape::CURRENT, settings.graph_from as usize),
             settings,
             now: Timestamp::EPOCH,
             run: RunId::default(),
@@ -228,7 +226,11 @@ impl Engine {
     fn on_probe(&mut self, probe: &Probe, out: &mut Vec<Effect>) {
         match *probe {
             Probe::Clock { offset, round_trip } => {
-                self.clock_probed = true;
+                if !self.clock_probed {
+                    // Round trips measure better than one-way stamps: drift counts from the first of them.
+                    self.clock_probed = true;
+                    self.health.forget_clock();
+                }
                 self.health.on_clock(offset, round_trip, self.now);
             }
             Probe::Store { pending, healthy } => {
@@ -254,7 +256,9 @@ impl Engine {
             Learned::Model(adopted) => self.adopt(&adopted, out),
             Learned::Memory { count, episodes, .. } => {
                 self.next_episode = self.next_episode.max(count);
-                self.memory.load(episodes.to_vec());
+                if let Err(error) = self.memory.load(episodes.to_vec()) {
+                    self.alert(Severity::Warning, format!("past episodes are not recalled: {error}"), out);
+                }
             }
             Learned::WarmUp(warm) => {
                 if warm.interval == self.settings.time_scale.bar
@@ -272,6 +276,11 @@ impl Engine {
         if self.now.since(self.last_mark) >= MARK_EVERY {
             self.last_mark = self.now;
             self.mark(out);
+            if !self.clock_probed
+                && let Some(offset) = self.feed_clock_offset()
+            {
+                self.health.on_clock(offset, Span::ZERO, self.now);
+            }
             self.report_health(out);
             for request in self.orders.questions(self.now) {
                 out.push(Effect::Send(request));
@@ -308,9 +317,5 @@ impl Engine {
 
     fn instrument(&self, symbol: Symbol) -> Option<&Instrument> {
         self.desks.get(&symbol)?.instrument.as_ref()
-    }
-
-    fn is_simulated_money(&self) -> bool {
-        self.settings.mode != Mode::Live
     }
 }

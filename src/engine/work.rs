@@ -133,7 +133,9 @@ impl Engine {
         };
         self.next_episode += 1;
         self.counters.episodes += 1;
-        self.memory.add(episode.clone());
+        if let Err(error) = self.memory.add(episode.clone()) {
+            self.alert(Severity::Warning, format!("the episode is not recalled: {error}"), out);
+        }
         let cost = CostRecord {
             symbol,
             entry_time: opened,

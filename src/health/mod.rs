@@ -105,6 +105,11 @@ impl Health {
         self.clock_last = Some((at, offset, round_trip));
     }
 
+    /// A better way to measure the clock begins: drift counts from its first sample.
+    pub fn forget_clock(&mut self) {
+        (self.clock_first, self.clock_last) = (None, None);
+    }
+
     pub fn on_store(&mut self, pending: u32, healthy: bool) {
         self.store_pending = pending;
         self.store_failed |= !healthy;

@@ -29,6 +29,7 @@ mod calibration;
 mod error;
 mod network;
 mod policy;
+pub mod position_state;
 mod ppo;
 mod rollout;
 mod standardiser;
