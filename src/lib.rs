@@ -6,5 +6,6 @@ pub mod health;
 pub mod market;
 pub mod memory;
 pub mod models;
+pub mod matching;
 pub mod protocol;
 pub mod trading;
