@@ -1,6 +1,7 @@
 //! Why training gave no models.
 
 use crate::domain::{Symbol, Timestamp};
+use crate::models::ModelError;
 
 #[derive(Debug, thiserror::Error)]
 pub enum LearningError {
@@ -16,10 +17,10 @@ pub enum LearningError {
     MixedIntervals,
     #[error("feature '{feature}' tells the label by itself (AUC {auc:.3}, correlation {correlation:.3}): it must be leaking the future")]
     LeakSuspected { feature: String, auc: f64, correlation: f64 },
-    #[error("the feature stage changed the candles of {symbol}")]
-    CandlesChanged { symbol: Symbol },
     #[error("setting {name} = {value} is out of range: {expected}")]
     Setting { name: &'static str, value: f64, expected: &'static str },
+    #[error("the model could not be trained")]
+    Model(#[source] ModelError),
     #[error("training was cancelled")]
     Cancelled,
 }

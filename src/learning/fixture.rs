@@ -1,8 +1,11 @@
 //! Small seeded markets for the tests of this room.
 
+use std::sync::atomic::AtomicBool;
+
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use super::progress::{Progress, Watch};
 use super::series::SymbolSeries;
 use crate::domain::{Bps, Candle, FeeRates, Instrument, Interval, Money, Price, Qty, Timestamp};
 
@@ -66,4 +69,10 @@ fn cents(price: f64) -> Price {
 /// Sum of twelve uniforms less six: near enough to a normal draw, without a transcendental function.
 fn gauss(rng: &mut ChaCha8Rng) -> f64 {
     (0..12).map(|_| rng.random::<f64>()).sum::<f64>() - 6.0
+}
+
+/// Nobody to stop the work; `progress` may listen.
+pub fn silent(progress: &mut dyn FnMut(Progress)) -> Watch<'_> {
+    static NEVER: AtomicBool = AtomicBool::new(false);
+    Watch { progress, cancelled: &NEVER }
 }

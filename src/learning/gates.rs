@@ -9,7 +9,7 @@ use crate::protocol::GateRecord;
 /// The profit factor recorded for a run without a losing trade: JSON knows no infinity.
 const UNBOUNDED: f64 = 1e9;
 
-/// Limits of the gates; they may be raised, never set below the defaults' kind of sense (`check`).
+/// Limits of the gates. Limits that a losing or untested model could pass are refused (`check`).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GateLimits {

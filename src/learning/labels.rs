@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::series::Bars;
-use crate::domain::{ExitReason, Timestamp};
+use crate::domain::{ExitReason, Instrument, Timestamp};
 
 /// When a trade ends: a target and a stop in sigmas of its horizon, and a hold limit.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -29,7 +29,6 @@ impl Default for Bracket {
 
 /// What each side of a round trip costs, in bps of that side's notional.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
 pub struct CostAssumption {
     pub entry_fee_bps: f64,
     pub exit_fee_bps: f64,
@@ -37,13 +36,13 @@ pub struct CostAssumption {
     pub half_spread_bps: f64,
 }
 
-impl Default for CostAssumption {
-    fn default() -> Self {
-        Self { entry_fee_bps: 10.0, exit_fee_bps: 10.0, half_spread_bps: 0.5 }
-    }
-}
-
 impl CostAssumption {
+    /// Both sides take, at the fees of the account: the dearest way to trade, so no maker fill is taken for granted.
+    #[must_use]
+    pub fn taker(instrument: &Instrument, half_spread_bps: f64) -> Self {
+        let fee = instrument.fees.taker.to_f64();
+        Self { entry_fee_bps: fee, exit_fee_bps: fee, half_spread_bps }
+    }
     /// Both sides of a trade that ends where it began.
     #[must_use]
     pub fn round_trip_bps(&self) -> f64 {
