@@ -2,4 +2,5 @@
 
 pub mod domain;
 pub mod learning;
+pub mod market;
 pub mod protocol;
