@@ -3,4 +3,5 @@
 pub mod domain;
 pub mod learning;
 pub mod market;
+pub mod models;
 pub mod protocol;
