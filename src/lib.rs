@@ -3,5 +3,6 @@
 pub mod domain;
 pub mod learning;
 pub mod market;
+pub mod matching;
 pub mod models;
 pub mod protocol;
