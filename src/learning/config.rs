@@ -7,7 +7,7 @@ use super::gates::GateLimits;
 use super::labels::Bracket;
 use super::leak::LeakLimits;
 use super::splits::Window;
-use crate::models::TreesConfig;
+use crate::models::{PpoConfig, TreesConfig};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -81,7 +81,7 @@ impl Default for WalkForwardConfig {
 }
 
 /// The budget of the policy's learning.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PolicyConfig {
     pub updates: u32,
@@ -90,11 +90,22 @@ pub struct PolicyConfig {
     pub held_out_share: f64,
     /// Quote units of each shadow trade.
     pub notional: f64,
+    /// Shadow trades kept for memory, the newest.
+    pub max_episodes: usize,
+    /// How an update works; its seed is the run's.
+    pub ppo: PpoConfig,
 }
 
 impl Default for PolicyConfig {
     fn default() -> Self {
-        Self { updates: 12, steps_per_update: 2_048, held_out_share: 0.3, notional: 1_000.0 }
+        Self {
+            updates: 12,
+            steps_per_update: 2_048,
+            held_out_share: 0.3,
+            notional: 1_000.0,
+            max_episodes: 2_000,
+            ppo: PpoConfig::default(),
+        }
     }
 }
 

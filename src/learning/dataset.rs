@@ -83,7 +83,11 @@ impl Dataset {
             costs: series.iter().map(|s| CostAssumption::taker(&s.instrument, config.half_spread_bps)).collect(),
             stretch_end: Vec::new(),
             interval,
-            report: DatasetReport { candles: series.iter().map(|s| s.candles.len()).sum(), stride_bars: stride, ..DatasetReport::default() },
+            report: DatasetReport {
+                candles: series.iter().map(|s| s.candles.len()).sum(),
+                stride_bars: stride,
+                ..DatasetReport::default()
+            },
         };
         let mut seen = 0;
         for index in 0..series.len() {

@@ -96,7 +96,16 @@ mod tests {
     fn marks_follow_the_closes_and_end_at_the_net_result() {
         let bars = [flat_bars(&[100.0, 100.0, 101.0, 99.0, 103.0, 103.0])];
         let got = marked(&bars, &[trade(0, 2, 4, 100.0, 102.0)], Timestamp::EPOCH, Timestamp::MAX);
-        let equity: Vec<f64> = got.returns.iter().scan(1.0, |e, r| Some({ *e *= 1.0 + r; *e })).collect();
+        let equity: Vec<f64> = got
+            .returns
+            .iter()
+            .scan(1.0, |e, r| {
+                Some({
+                    *e *= 1.0 + r;
+                    *e
+                })
+            })
+            .collect();
         let want = [1.0, 1.0, 1.01 - 0.0012, 0.99 - 0.0012, 1.02 - 0.002, 1.018];
         for (have, want) in equity.iter().zip(want) {
             assert!((have - want).abs() < 1e-12, "{have} {want}");

@@ -21,6 +21,8 @@ pub enum LearningError {
     Setting { name: &'static str, value: f64, expected: &'static str },
     #[error("the model could not be trained")]
     Model(#[source] ModelError),
+    #[error("the report could not be written")]
+    Report(#[source] serde_json::Error),
     #[error("training was cancelled")]
     Cancelled,
 }

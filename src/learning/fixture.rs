@@ -7,6 +7,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::progress::{Progress, Watch};
 use super::series::SymbolSeries;
+use super::train::Lineage;
 use crate::domain::{Bps, Candle, FeeRates, Instrument, Interval, Money, Price, Qty, Timestamp};
 
 pub fn instrument(name: &str) -> Instrument {
@@ -75,4 +76,8 @@ fn gauss(rng: &mut ChaCha8Rng) -> f64 {
 pub fn silent(progress: &mut dyn FnMut(Progress)) -> Watch<'_> {
     static NEVER: AtomicBool = AtomicBool::new(false);
     Watch { progress, cancelled: &NEVER }
+}
+
+pub fn lineage() -> Lineage {
+    Lineage { created: Timestamp::from_millis(5), code_version: "test".into(), trees_parent: None, policy_parent: None, first_episode: 0 }
 }

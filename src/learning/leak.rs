@@ -60,19 +60,16 @@ mod tests {
     fn checked(leak: impl Fn(f64, f64) -> f64) -> Result<(), LearningError> {
         let mut rng = ChaCha8Rng::seed_from_u64(5);
         let net: Vec<f64> = (0..500).map(|_| rng.random::<f64>() * 60.0 - 40.0).collect();
-        let x: Vec<f32> = net.iter().flat_map(|n| [rng.random::<f32>(), leak(*n, rng.random::<f64>()) as f32, rng.random::<f32>()]).collect();
+        let x: Vec<f32> =
+            net.iter().flat_map(|n| [rng.random::<f32>(), leak(*n, rng.random::<f64>()) as f32, rng.random::<f32>()]).collect();
         let names = ["a", "planted", "b"].map(str::to_owned);
         check(&names, &x, &net, &LeakLimits::default())
     }
 
     #[test]
     fn a_feature_made_of_the_label_fails_the_build() {
-        let leaks: [fn(f64, f64) -> f64; 4] = [
-            |net, _| net,
-            |net, _| 1.0 / (1.0 + (-net / 10.0).exp()),
-            |net, _| f64::from(net > 0.0),
-            |net, noise| -net + 10.0 * noise,
-        ];
+        let leaks: [fn(f64, f64) -> f64; 4] =
+            [|net, _| net, |net, _| 1.0 / (1.0 + (-net / 10.0).exp()), |net, _| f64::from(net > 0.0), |net, noise| -net + 10.0 * noise];
         for leak in leaks {
             match checked(leak) {
                 Err(LearningError::LeakSuspected { feature, .. }) => assert_eq!(feature, "planted"),

@@ -76,8 +76,8 @@ impl SymbolSeries {
         let mut out = Vec::new();
         let mut start = 0;
         for next in 1..=self.candles.len() {
-            let whole = next < self.candles.len()
-                && self.candles[next].open_time.since(self.candles[next - 1].open_time) == self.interval.span();
+            let whole =
+                next < self.candles.len() && self.candles[next].open_time.since(self.candles[next - 1].open_time) == self.interval.span();
             if !whole {
                 out.push(start..next);
                 start = next;

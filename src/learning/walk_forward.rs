@@ -7,14 +7,15 @@ use serde::{Deserialize, Serialize};
 
 use super::config::TrainConfig;
 use super::dataset::Dataset;
-use super::error::LearningError;
 use super::equity::Trade;
+use super::error::LearningError;
+use super::labels::CostAssumption;
 use super::leak;
 use super::progress::Watch;
 use super::rule::{self, Chance};
 use super::splits::{self, Fold};
 use crate::domain::{Span, Timestamp};
-use crate::models::{Trees, auc};
+use crate::models::{Standardiser, Trees, TreesConfig, auc};
 
 /// Fewer rows than this in any part of a fold say nothing.
 const MIN_PART: usize = 50;
@@ -90,15 +91,15 @@ fn one_fold(
             return Err(too_few(data, config, part.len()));
         }
     }
-    let trees = fit(data, &fitted, config)?;
+    let model = fit(data, &fitted, config)?;
     let chosen = rule::choose_threshold(
-        &chances(data, &validated, &forecast(&trees, data, &validated)),
+        &chances(data, &validated, &model.forecasts(data, &validated)),
         data.bars.len(),
         settings.min_edge_bps,
         settings.min_validation_trades,
     );
-    let forecasts = forecast(&trees, data, &tested);
-    let cost = data.costs.iter().map(super::labels::CostAssumption::entry_bps).fold(0.0, f64::max);
+    let forecasts = model.forecasts(data, &tested);
+    let cost = data.costs.iter().map(CostAssumption::entry_bps).fold(0.0, f64::max);
     let trades = match chosen {
         Some(threshold) => rule::trades(&chances(data, &tested, &forecasts), threshold, cost, free_from),
         None => Vec::new(),
@@ -120,18 +121,32 @@ fn one_fold(
     Ok(())
 }
 
-/// Trees on `rows`; labels are winsorised, overlapping rows weigh less.
-pub fn fit(data: &Dataset, rows: &[usize], config: &TrainConfig) -> Result<Trees, LearningError> {
+/// Trees and the scale of their inputs, both learned from the same rows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fitted {
+    pub standardiser: Standardiser,
+    pub trees: Trees,
+}
+
+impl Fitted {
+    /// Forecasts of the net edge of `rows`, bps.
+    #[must_use]
+    pub fn forecasts(&self, data: &Dataset, rows: &[usize]) -> Vec<f64> {
+        rows.iter().map(|r| self.trees.predict(&self.standardiser.apply(data.row(*r)))).collect()
+    }
+}
+
+/// Learns scale and trees from `rows` alone; labels are winsorised, overlapping rows weigh less.
+pub fn fit(data: &Dataset, rows: &[usize], config: &TrainConfig) -> Result<Fitted, LearningError> {
+    let raw = data.gather(rows);
+    let standardiser = Standardiser::fit(&raw, data.names.len()).map_err(LearningError::Model)?;
+    let scaled: Vec<f32> = raw.chunks_exact(data.names.len()).flat_map(|row| standardiser.apply(row)).collect();
     let mut labels: Vec<f64> = rows.iter().map(|r| data.rows[*r].label.net_bps).collect();
     winsorise(&mut labels);
     let weights: Vec<f64> = rows.iter().map(|r| data.rows[*r].weight).collect();
-    let settings = crate::models::TreesConfig { seed: config.seed, ..config.trees.clone() };
-    Trees::fit(&data.gather(rows), &labels, Some(&weights), &data.names, &settings).map_err(LearningError::Model)
-}
-
-/// Forecasts of the net edge, bps.
-fn forecast(trees: &Trees, data: &Dataset, rows: &[usize]) -> Vec<f64> {
-    rows.iter().map(|r| trees.predict(data.row(*r))).collect()
+    let settings = TreesConfig { seed: config.seed, ..config.trees.clone() };
+    let trees = Trees::fit(&scaled, &labels, Some(&weights), &data.names, &settings).map_err(LearningError::Model)?;
+    Ok(Fitted { standardiser, trees })
 }
 
 fn chances(data: &Dataset, rows: &[usize], forecasts: &[f64]) -> Vec<Chance> {
