@@ -3,9 +3,10 @@
 pub mod domain;
 pub mod engine;
 pub mod health;
+pub mod learning;
 pub mod market;
+pub mod matching;
 pub mod memory;
 pub mod models;
-pub mod matching;
 pub mod protocol;
 pub mod trading;
