@@ -1,5 +1,6 @@
 mod config;
 mod dataset;
+pub mod drive;
 mod equity;
 mod error;
 #[cfg(test)]
@@ -21,4 +22,5 @@ mod train_trees;
 mod walk_forward;
 
 pub use config::{PolicyConfig, RowConfig, TrainConfig, WalkForwardConfig};
+pub use series::SymbolSeries;
 pub use train::{Experiment, Lineage, TrainOutcome, train};

@@ -1,0 +1,20 @@
+//! Drivers: they feed the engine from recorded or stored data, perform its effects in `matching`, and compare journals.
+//!
+//! *Takes / gives*: market updates as iterators; summaries, closed trades and comparisons as values.
+//!
+//! Invariants
+//! 1. Nothing is delivered before its time: reports and requests pass a delay queue (`paper_venue::tests`).
+//! 2. A replay recomputes every effect (`replay::tests::a_changed_effect_is_found`).
+//! 3. Inside a candle the bad side comes first (`candle_path::tests::the_low_comes_before_the_high`).
+
+mod backtest;
+mod candle_path;
+mod paper_venue;
+mod replay;
+mod session;
+
+pub use backtest::{Backtest, BacktestOutcome, BacktestTrade, CostTotals, backtest};
+pub use candle_path::candle_path;
+pub use paper_venue::PaperVenue;
+pub use replay::{Difference, Replay, ReplayReport};
+pub use session::Session;

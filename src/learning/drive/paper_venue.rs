@@ -1,0 +1,281 @@
+//! The venue in process: the engine's requests reach `matching` after a delay, its reports come back after another.
+
+use std::collections::BTreeMap;
+
+use crate::domain::{Asset, Balance, ClientOrderId, Instrument, MarketUpdate, OrderStatus, Qty, Span, Symbol, Timestamp};
+use crate::engine::Snapshot;
+use crate::matching::{AccountId, DelayQueue, Exchange, ExchangeConfig, OrderRef, OrderRequest, OrderView, Reject, Report, ReportKind, TradeFilter};
+use crate::protocol::{FailureKind, Request, Stream, VenueEvent, VenueFill, VenueOrder, VenueRefusal};
+
+const ACCOUNT: AccountId = AccountId(1);
+
+/// One account at an exchange made of rules.
+#[derive(Debug)]
+pub struct PaperVenue {
+    exchange: Exchange,
+    instruments: Vec<Instrument>,
+    latency: Span,
+    requests: DelayQueue<Request>,
+    news: DelayQueue<VenueEvent>,
+    /// Orders that a previous run left: this venue never saw them, so it states their end.
+    left_over: Vec<VenueEvent>,
+}
+
+impl PaperVenue {
+    /// Opens an account with `capital` of `quote`; every way takes `latency`.
+    #[must_use]
+    pub fn new(instruments: Vec<Instrument>, quote: Asset, capital: Qty, latency: Span) -> Self {
+        let mut exchange = Exchange::new(ExchangeConfig::new(instruments.clone()));
+        exchange.open_account(ACCOUNT, &[(quote, capital)]);
+        Self { exchange, instruments, latency, requests: DelayQueue::new(), news: DelayQueue::new(), left_over: Vec::new() }
+    }
+
+    /// Opens the account that a previous run left: its holdings, and its open orders stated as cancelled.
+    #[must_use]
+    pub fn resume(instruments: Vec<Instrument>, snapshot: &Snapshot, latency: Span) -> Self {
+        let mut exchange = Exchange::new(ExchangeConfig::new(instruments.clone()));
+        let holdings: Vec<(Asset, Qty)> = snapshot.ledger.holdings().collect();
+        exchange.open_account(ACCOUNT, &holdings);
+        let left_over = snapshot
+            .orders
+            .live()
+            .map(|o| {
+                VenueEvent::Order(VenueOrder {
+                    id: o.new.id,
+                    order_id: o.order_id.unwrap_or_default(),
+                    symbol: o.new.symbol,
+                    side: o.new.side,
+                    status: OrderStatus::Canceled,
+                    qty: o.new.qty,
+                    filled: o.filled,
+                    at: o.updated,
+                })
+            })
+            .collect();
+        Self { exchange, instruments, latency, requests: DelayQueue::new(), news: DelayQueue::new(), left_over }
+    }
+
+    /// What a venue states when one connects: instruments, streams, the account.
+    pub fn connect(&mut self, at: Timestamp) -> Vec<VenueEvent> {
+        let mut news = vec![
+            VenueEvent::Instruments(self.instruments.clone()),
+            VenueEvent::Link { stream: Stream::Market, up: true },
+            VenueEvent::Link { stream: Stream::User, up: true },
+        ];
+        news.append(&mut self.left_over);
+        news.push(VenueEvent::Reconciled { at, balances: self.balances(), open: Vec::new(), foreign_orders: 0 });
+        news
+    }
+
+    /// Shows the exchange what the market did. Fills of resting orders are reported after the delay.
+    pub fn on_market(&mut self, update: &MarketUpdate) {
+        let mut reports = Vec::new();
+        self.exchange.on_market(update, &mut reports);
+        self.report(reports, update.local_time);
+    }
+
+    /// Takes a request; false when it is none of this venue's (book snapshots come from the data).
+    pub fn send(&mut self, at: Timestamp, request: Request) -> bool {
+        if matches!(request, Request::Snapshot { .. }) {
+            return false;
+        }
+        self.requests.push(at + self.latency, request);
+        true
+    }
+
+    /// When something is due next.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.requests.next_due().into_iter().chain(self.news.next_due()).min()
+    }
+
+    /// Performs what has become due and gives the next piece of news, if one is due.
+    pub fn pop_due(&mut self, now: Timestamp) -> Option<(Timestamp, VenueEvent)> {
+        while let Some((due, request)) = self.requests.pop_due(now) {
+            self.perform(due, request);
+        }
+        self.news.pop_due(now)
+    }
+
+    #[must_use]
+    pub fn balances(&self) -> Vec<Balance> {
+        self.exchange.balances(ACCOUNT)
+    }
+
+    /// Holdings by asset, for counting what the venue says we made.
+    #[must_use]
+    pub fn totals(&self) -> BTreeMap<Asset, Qty> {
+        self.balances().iter().map(|b| (b.asset, b.total())).collect()
+    }
+
+    fn perform(&mut self, at: Timestamp, request: Request) {
+        let mut reports = Vec::new();
+        match request {
+            Request::Place { order, .. } => {
+                let wanted =
+                    OrderRequest { client_id: order.id.to_string(), symbol: order.symbol, side: order.side, qty: order.qty, kind: order.kind };
+                if let Err(reject) = self.exchange.submit(at, ACCOUNT, &wanted, &mut reports) {
+                    let refused = VenueEvent::Refused { id: order.id, reason: refusal(reject), message: reject.message() };
+                    self.news.push(at + self.latency, refused);
+                }
+            }
+            Request::Cancel { id, symbol, .. } => {
+                if let Err(reject) = self.exchange.cancel(at, ACCOUNT, symbol, OrderRef::Client(&id.to_string()), &mut reports) {
+                    self.news.push(at + self.latency, VenueEvent::CancelRefused { id, message: reject.message() });
+                }
+            }
+            Request::Query { id, symbol } => self.answer(at, id, symbol),
+            Request::Account => {
+                let balances = VenueEvent::Balances { at, balances: self.balances() };
+                self.news.push(at + self.latency, balances);
+            }
+            Request::Snapshot { .. } => {}
+        }
+        self.report(reports, at);
+    }
+
+    fn answer(&mut self, at: Timestamp, id: ClientOrderId, symbol: Symbol) {
+        let due = at + self.latency;
+        let Some(order) = self.exchange.order(ACCOUNT, symbol, OrderRef::Client(&id.to_string())).cloned() else {
+            return self.news.push(due, VenueEvent::Missing { id });
+        };
+        let filter = TradeFilter { order_id: Some(order.order_id), ..TradeFilter::default() };
+        let fills: Vec<VenueFill> = self.exchange.trades(ACCOUNT, symbol, filter).into_iter().map(|e| fill(id, e)).collect();
+        self.news.push(due, VenueEvent::Order(stated(id, &order)));
+        for fill in fills {
+            self.news.push(due, VenueEvent::Fill(fill));
+        }
+    }
+
+    fn report(&mut self, reports: Vec<Report>, at: Timestamp) {
+        let due = at + self.latency;
+        let mut traded = false;
+        for report in reports {
+            let Ok(id) = report.client_id.parse::<ClientOrderId>() else {
+                let message = format!("order {} has an id that is not ours", report.client_id);
+                self.news.push(due, VenueEvent::Failure { kind: FailureKind::Malformed, message });
+                continue;
+            };
+            let news = match &report.kind {
+                ReportKind::Accepted => VenueEvent::Accepted { id, order_id: report.order_id, at: report.at },
+                // The answer to the request says it.
+                ReportKind::Rejected(_) => continue,
+                ReportKind::Fill(execution) => {
+                    traded = true;
+                    VenueEvent::Fill(fill(id, execution))
+                }
+                ReportKind::Canceled | ReportKind::Expired(_) => VenueEvent::Order(stated(id, &report.order)),
+            };
+            self.news.push(due, news);
+        }
+        if traded {
+            let balances = VenueEvent::Balances { at, balances: self.balances() };
+            self.news.push(due, balances);
+        }
+    }
+}
+
+fn fill(id: ClientOrderId, e: &crate::matching::Execution) -> VenueFill {
+    VenueFill {
+        id,
+        order_id: e.order_id,
+        trade_id: e.trade_id,
+        symbol: e.symbol,
+        side: e.side,
+        price: e.price,
+        qty: e.qty,
+        role: e.role,
+        fee: e.fee,
+        fee_asset: e.fee_asset,
+        at: e.at,
+    }
+}
+
+fn stated(id: ClientOrderId, order: &OrderView) -> VenueOrder {
+    VenueOrder {
+        id,
+        order_id: order.order_id,
+        symbol: order.symbol,
+        side: order.side,
+        status: order.status,
+        qty: order.qty,
+        filled: order.filled,
+        at: order.updated_at,
+    }
+}
+
+fn refusal(reject: Reject) -> VenueRefusal {
+    match reject {
+        Reject::WouldTake => VenueRefusal::WouldTake,
+        Reject::InsufficientBalance => VenueRefusal::InsufficientBalance,
+        Reject::DuplicateClientId => VenueRefusal::DuplicateId,
+        Reject::MarketClosed => VenueRefusal::MarketClosed,
+        Reject::PriceFilter | Reject::LotSize | Reject::Notional | Reject::UnknownSymbol => VenueRefusal::Filter,
+        Reject::TooManyOrders => VenueRefusal::RateLimit,
+        Reject::UnknownAccount => VenueRefusal::Credentials,
+        Reject::NoLiquidity | Reject::UnknownOrder => VenueRefusal::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Bps, FeeRates, Level, MarketData, Money, NewOrder, OrderKind, Quote, RunId, Side};
+
+    fn venue() -> PaperVenue {
+        let btc = Instrument {
+            symbol: "BTCUSDT".parse().unwrap(),
+            base: "BTC".parse().unwrap(),
+            quote: "USDT".parse().unwrap(),
+            trading: true,
+            tick: "0.01".parse().unwrap(),
+            step: "0.00001".parse().unwrap(),
+            min_qty: "0.00001".parse().unwrap(),
+            max_qty: Qty::ZERO,
+            min_notional: Money::ZERO,
+            max_notional: Money::ZERO,
+            fees: FeeRates { maker: Bps::from_bps(10), taker: Bps::from_bps(10) },
+        };
+        let mut venue = PaperVenue::new(vec![btc], "USDT".parse().unwrap(), "1000".parse().unwrap(), Span::from_millis(50));
+        let level = |price: &str| Level { price: price.parse().unwrap(), qty: "5".parse().unwrap() };
+        venue.on_market(&MarketUpdate {
+            symbol: "BTCUSDT".parse().unwrap(),
+            exchange_time: None,
+            local_time: Timestamp::EPOCH,
+            data: MarketData::Quote(Quote { update_id: 1, bid: level("99.99"), ask: level("100") }),
+        });
+        venue
+    }
+
+    fn at(ms: i64) -> Timestamp {
+        Timestamp::from_millis(ms)
+    }
+
+    fn market_buy(sequence: u64) -> NewOrder {
+        let id = ClientOrderId { run: RunId(1), sequence };
+        NewOrder { id, symbol: "BTCUSDT".parse().unwrap(), side: Side::Buy, qty: "1".parse().unwrap(), kind: OrderKind::Market }
+    }
+
+    #[test]
+    fn an_order_and_its_fill_each_take_their_way() {
+        let mut venue = venue();
+        venue.send(at(0), Request::Place { order: market_buy(1), opening: true });
+        assert!(venue.pop_due(at(99)).is_none(), "50 ms there, 50 ms back");
+        let mut seen = Vec::new();
+        while let Some((due, news)) = venue.pop_due(at(100)) {
+            seen.push((due.millis(), news));
+        }
+        assert!(seen.iter().all(|(due, _)| *due == 100));
+        let VenueEvent::Fill(fill) = &seen[1].1 else { panic!("{seen:?}") };
+        assert_eq!((fill.at, fill.fee.to_string()), (at(50), "0.001".to_owned()));
+        assert!(matches!(seen.last().unwrap().1, VenueEvent::Balances { .. }));
+    }
+
+    #[test]
+    fn a_query_tells_of_unknown_orders_that_they_are_missing() {
+        let mut venue = venue();
+        let order = market_buy(7);
+        venue.send(at(0), Request::Query { id: order.id, symbol: order.symbol });
+        assert_eq!(venue.pop_due(at(100)).unwrap().1, VenueEvent::Missing { id: order.id });
+    }
+}
