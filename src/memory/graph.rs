@@ -43,8 +43,8 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// Builds over all `episodes` (a prefix of memory, from the first). Takes about a third of a millisecond per episode; on the caller's
-    /// thread.
+    /// Builds over all `episodes` (a prefix of memory, from the first), one after another on the caller's thread: slow, so never on the
+    /// engine's.
     #[must_use]
     pub fn build(episodes: &[Episode], shape: Shape) -> Self {
         let mut rows = Rows::new(shape.dims);
@@ -57,7 +57,7 @@ impl Graph {
         let mut twins: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         let mut hnsw = Hnsw::new(LINKS, rows.len().max(1), LAYERS, BUILD_WIDTH, UnitDistance);
         hnsw.set_extend_candidates(false);
-        hnsw.set_keeping_pruned(true);
+        hnsw.set_keeping_pruned(false);
         for position in (0..rows.len()).filter(|position| rows.is_usable(*position)) {
             let row = rows.row(position);
             let first = *firsts.entry(row.iter().map(|value| value.to_bits()).collect()).or_insert(position);
