@@ -90,7 +90,8 @@ impl StorageBackend for LyingDisk {
             contents.live.resize(from + data.len(), 0);
         }
         contents.live[from..from + data.len()].copy_from_slice(data);
-        if from == 0 {
+        // The machine is off after the cut: later writes went nowhere.
+        if from == 0 && contents.frozen_at.is_none_or(|cut| contents.syncs < cut) {
             contents.header = data.to_vec();
         }
         Ok(())

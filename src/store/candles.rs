@@ -34,7 +34,7 @@ struct Header {
 }
 
 /// Days per transaction: an urgent commit never waits for more than this much importing.
-pub(super) const DAYS_PER_COMMIT: usize = 8;
+pub(super) const DAYS_PER_COMMIT: usize = 4;
 
 /// The most a day can unpack to; a second-by-second day takes about 2 MB.
 const MAX_UNPACKED: u32 = 64 << 20;

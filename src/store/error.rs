@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::codec::CodecError;
 use super::identity::{FileKind, Scope};
 use crate::domain::RunId;
+use crate::protocol::Mode;
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
@@ -16,13 +17,13 @@ pub enum StoreError {
     Missing { path: PathBuf },
     #[error("{} holds {found} data and cannot serve {wanted}; name another file with --data", .path.display())]
     WrongKind { path: PathBuf, found: FileKind, wanted: FileKind },
-    #[error("mode {} does not belong to a {kind} data file; name another file with --data", .scope.mode)]
-    WrongMode { scope: Scope, kind: FileKind },
+    #[error("mode {mode} does not belong to a {kind} data file; name another file with --data")]
+    WrongMode { mode: Mode, kind: FileKind },
     #[error(
         "{} trades live on {} as account {}, not on {} as {}; name another file with --data",
         .path.display(), .found.venue, .found.account, .wanted.venue, .wanted.account
     )]
-    OtherAccount { path: PathBuf, found: Scope, wanted: Scope },
+    OtherAccount { path: PathBuf, found: Box<Scope>, wanted: Box<Scope> },
     #[error("{} has format {found}, this program reads up to {supported}; install a newer huracan", .path.display())]
     NewerFormat { path: PathBuf, found: u32, supported: u32 },
     #[error("{} is not a huracan data file; name another file with --data", .path.display())]

@@ -51,7 +51,7 @@ impl Store {
     /// Every page's checksum is verified here (about two seconds per GiB), so that damage is found before anything is traded on it.
     pub fn open(path: &Path, identity: &Identity) -> Result<Self, StoreError> {
         if !identity.kind.allows(identity.scope.mode) {
-            return Err(StoreError::WrongMode { scope: identity.scope.clone(), kind: identity.kind });
+            return Err(StoreError::WrongMode { mode: identity.scope.mode, kind: identity.kind });
         }
         if let Some(directory) = path.parent().filter(|d| !d.as_os_str().is_empty()) {
             let failed = |source| StoreError::Io { doing: "create the directory", path: directory.to_owned(), source };
@@ -205,7 +205,8 @@ fn admit(path: &Path, txn: &WriteTransaction, identity: &Identity) -> Result<Fil
     if identity.scope.mode == crate::protocol::Mode::Live {
         match &stamp.live {
             Some(found) if *found != identity.scope => {
-                return Err(StoreError::OtherAccount { path: path.to_owned(), found: found.clone(), wanted: identity.scope.clone() });
+                let (found, wanted) = (Box::new(found.clone()), Box::new(identity.scope.clone()));
+                return Err(StoreError::OtherAccount { path: path.to_owned(), found, wanted });
             }
             _ => stamp.live = Some(identity.scope.clone()),
         }
@@ -240,8 +241,9 @@ fn refused(path: &Path, fault: DatabaseError) -> StoreError {
     }
 }
 
-/// redb documents that a file altered outside it may make it panic instead of answering (its own checks are debug assertions).
-/// A damaged file must be a message, not a crash of the box, so a panic at this door becomes an error.
+/// redb documents that a file altered outside it may make it panic instead of answering, and it does: a damaged allocator state
+/// meets an `expect` in it (`tests::cut_and_damaged_files_are_errors_and_never_panics` runs into that). A damaged file must be a
+/// message, not a crash of the box, so a panic at this door becomes an error.
 fn guarded<T>(path: &Path, work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
         let said = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
@@ -380,6 +382,22 @@ mod tests {
                 Err(fault) => assert!(!fault.is_refusal(), "byte {place}: {fault:?}"),
             }
         }
+    }
+
+    #[test]
+    fn a_file_left_by_a_crash_is_repaired_and_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("huracan.redb");
+        let store = Store::open(&path, &samples::demo()).unwrap();
+        samples::fill(&store);
+        // What a killed process leaves: everything committed, nothing closed.
+        let left = dir.path().join("left.redb");
+        std::fs::copy(&path, &left).unwrap();
+        let read = Store::open_read_only(&left, samples::demo().scope).unwrap();
+        assert_eq!(read.orders().unwrap(), samples::orders());
+        assert!(matches!(read.put_meta("a", b"b"), Err(StoreError::ReadOnly)));
+        drop(read);
+        assert_eq!(Store::open(&left, &samples::demo()).unwrap().orders().unwrap(), samples::orders());
     }
 
     #[test]

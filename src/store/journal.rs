@@ -74,10 +74,6 @@ impl Appender {
         Ok(Self { run, sealed, first_seq: 0, plain: Vec::new(), entries: 0 })
     }
 
-    pub const fn run(&self) -> RunId {
-        self.run
-    }
-
     /// Adds entries with consecutive sequence numbers, writing the blocks they fill. Ends with `flush` before the commit; after an
     /// error the transaction must not be committed, nor this used again.
     pub fn extend(&mut self, txn: &WriteTransaction, entries: &[JournalEntry]) -> Result<(), StoreError> {

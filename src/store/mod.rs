@@ -4,7 +4,7 @@
 //! *Gives*: the same back, a consistent copy at any moment, and a report of what a file holds and whether it is sound.
 //!
 //! Start at `file` (open and its refusals), `schema` (tables, keys, the seal on rows), `journal` (chained blocks) and `writer`
-//! (the thread).
+//! (the thread). `verify` recomputes what must be true of a file; `pages` has every page checksum checked without touching it.
 //!
 //! Invariants
 //! 1. A reached ticket is on disk, with everything before it (`writer::tests::a_reached_ticket_means_the_entries_survive_a_crash`).
@@ -33,6 +33,7 @@ mod error;
 mod file;
 mod identity;
 mod journal;
+mod pages;
 mod reading;
 mod records;
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use redb::{ReadTransaction, ReadableTableMetadata};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::candles;
@@ -11,6 +12,7 @@ use super::error::{Doing, StoreError};
 use super::file::Store;
 use super::identity::Scope;
 use super::journal::{self, Head};
+use super::pages;
 use super::reading::check_model;
 use super::records::{entry_key, fill_key, order_key, run_key};
 use super::schema::{Key, KeyParts, Table};
@@ -48,11 +50,17 @@ impl VerifyReport {
 /// Verifies the file at `path`, which nobody may be using. An error means that it could not even be opened.
 pub fn verify(path: &Path) -> Result<VerifyReport, StoreError> {
     let anyone = Scope { mode: Mode::Backtest, venue: String::new(), account: String::new() };
-    Store::open_read_only(path, anyone)?.verify()
+    // Held open, so that nobody writes meanwhile.
+    let store = Store::open_read_only(path, anyone)?;
+    let mut report = store.verify()?;
+    let detail = pages::damage(path);
+    let name = "every page matches its checksum".to_owned();
+    report.checks.push(Check { name, ok: detail.is_none(), detail: detail.unwrap_or_else(|| "all pages".to_owned()) });
+    Ok(report)
 }
 
 impl Store {
-    /// Verifies the open file, all scopes.
+    /// Verifies the records of the open file, all scopes.
     pub fn verify(&self) -> Result<VerifyReport, StoreError> {
         let mut work = Verification::default();
         let mut tables = Vec::new();
@@ -146,7 +154,7 @@ impl Verification {
         match table {
             // Blocks are checked along their chains.
             Table::Journal => {}
-            Table::JournalHeads => drop(table.decoded::<Head>(key, row)?),
+            Table::JournalHeads => readable::<Head>(table, key, row)?,
             Table::Candles => {
                 let (day, candles) = candles::stored_day(key, row)?;
                 self.days.check(day_is_sound(day, &candles), || format!("day {day}: candles are unsound, out of order or of another day"));
@@ -154,9 +162,9 @@ impl Verification {
             Table::Orders => self.order(key, &table.decoded(key, row)?),
             Table::Fills => self.fill(key, &table.decoded(key, row)?),
             Table::Ledger => self.entry(key, &table.decoded::<Vec<PostingRecord>>(key, row)?),
-            Table::Decisions => drop(table.decoded::<DecisionRecord>(key, row)?),
-            Table::Costs => drop(table.decoded::<CostRecord>(key, row)?),
-            Table::HealthEvents => drop(table.decoded::<HealthRecord>(key, row)?),
+            Table::Decisions => readable::<DecisionRecord>(table, key, row)?,
+            Table::Costs => readable::<CostRecord>(table, key, row)?,
+            Table::HealthEvents => readable::<HealthRecord>(table, key, row)?,
             Table::TradeMemory => self.episode(key, &table.decoded(key, row)?),
             Table::Models => self.model(&table.decoded(key, row)?),
             Table::Runs => {
@@ -164,9 +172,11 @@ impl Verification {
                 let own = scope_of(key).is_some_and(|scope| run_key(&scope, run.run).as_slice() == key);
                 self.rows.check(own, || format!("run {} is kept under another key", run.run));
             }
-            Table::Carry => drop(table.decoded::<CarryRecord>(key, row)?),
-            Table::DemoVenue => drop(table.decoded::<Vec<u8>>(key, row)?),
-            Table::Meta => drop(table.unsealed(key, row)?),
+            Table::Carry => readable::<CarryRecord>(table, key, row)?,
+            Table::DemoVenue => readable::<Vec<u8>>(table, key, row)?,
+            Table::Meta => {
+                table.unsealed(key, row)?;
+            }
         }
         Ok(())
     }
@@ -272,6 +282,10 @@ impl Verification {
             self.episodes.report("episodes are numbered without gaps", "episodes"),
         ]
     }
+}
+
+fn readable<T: DeserializeOwned>(table: Table, key: &[u8], row: &[u8]) -> Result<(), StoreError> {
+    table.decoded::<T>(key, row).map(|_| ())
 }
 
 fn day_is_sound(day: i64, candles: &[Candle]) -> bool {

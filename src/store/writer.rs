@@ -27,6 +27,9 @@ pub const QUIET_COMMIT: Duration = Duration::from_millis(50);
 /// Entries and records that may wait: minutes of a busy market. Beyond it the disk is too slow to trade on.
 const MAX_PENDING: usize = 200_000;
 
+/// Pieces of bulk that may wait: far more than ten years of minutes, so only a loop that never waits meets it.
+const MAX_BULK_PIECES: usize = 10_000;
+
 /// Entries and records per transaction.
 const MAX_GROUP: usize = 20_000;
 
@@ -46,7 +49,7 @@ enum Lane {
 /// Why the writer did not take something.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WriterError {
-    #[error("{pending} entries wait for the disk; it is too slow or full")]
+    #[error("{pending} pieces of work wait for the disk; it is too slow")]
     Full { pending: usize },
     #[error("the data file failed: {0}; free the disk and start huracan again")]
     Failed(String),
@@ -61,7 +64,7 @@ pub enum WriterError {
 /// How the writer stands; handed to the callback after each commit and at a failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WriterStatus {
-    /// The last journal sequence on disk, in the current run.
+    /// The last journal sequence on disk.
     pub durable_seq: Option<u64>,
     /// Entries and records not yet on disk.
     pub pending: usize,
@@ -106,14 +109,14 @@ struct State {
     /// Tickets given and reached, by lane.
     given: [u64; 2],
     reached: [u64; 2],
-    next_seq: Option<(RunId, u64)>,
+    /// The sequence the next journal entry must have; `None` before the first.
+    next_seq: Option<u64>,
     stopping: bool,
     ended: bool,
     failed: Option<String>,
 }
 
 struct Batch {
-    run: RunId,
     entries: Vec<JournalEntry>,
     records: Vec<Record>,
     urgent: bool,
@@ -126,8 +129,8 @@ enum Work {
 }
 
 impl Writer {
-    /// Starts the thread. `on_status` is called on it after each commit of the stream and at a failure; it must not block.
-    pub fn start(store: Store, on_status: impl Fn(WriterStatus) + Send + 'static) -> Result<Self, StoreError> {
+    /// Starts the thread for one run. `on_status` is called on it after each commit of the stream and at a failure; it must not block.
+    pub fn start(store: Store, run: RunId, on_status: impl Fn(WriterStatus) + Send + 'static) -> Result<Self, StoreError> {
         let shared = Arc::new(Shared {
             state: Mutex::new(State::default()),
             work: Condvar::new(),
@@ -137,7 +140,7 @@ impl Writer {
         let handle = WriterHandle { shared: Arc::clone(&shared) };
         let body = move || {
             let ending = Ending(Arc::clone(&shared));
-            serve(&store, &shared, &on_status);
+            serve(&store, run, &shared, &on_status);
             drop(ending);
         };
         let thread = std::thread::Builder::new().name("store".to_owned()).spawn(body);
@@ -176,24 +179,24 @@ impl Drop for Writer {
 }
 
 impl WriterHandle {
-    /// Queues journal entries of `run` with the records they caused: one transaction for all of them. `urgent` when an order
-    /// waits for it. Never blocks on the disk.
-    pub fn append(&self, run: RunId, entries: Vec<JournalEntry>, records: Vec<Record>, urgent: bool) -> Result<Ticket, WriterError> {
+    /// Queues journal entries with the records they caused: one transaction for all of them. `urgent` when an order waits for
+    /// it. Never blocks on the disk.
+    pub fn append(&self, entries: Vec<JournalEntry>, records: Vec<Record>, urgent: bool) -> Result<Ticket, WriterError> {
         let mut state = self.shared.lock();
         let size = entries.len() + records.len();
         state.admit(size)?;
-        let mut expected = state.next_seq.filter(|(current, _)| *current == run).map(|(_, seq)| seq);
+        let mut expected = state.next_seq;
         for entry in &entries {
             match expected {
                 Some(seq) if seq != entry.stamp.seq => return Err(WriterError::OutOfOrder { expected: seq, found: entry.stamp.seq }),
                 _ => expected = Some(entry.stamp.seq + 1),
             }
         }
-        state.next_seq = expected.map(|seq| (run, seq)).or(state.next_seq);
+        state.next_seq = expected;
         state.pending += size;
         state.urgent += usize::from(urgent);
         state.oldest.get_or_insert_with(Instant::now);
-        state.stream.push_back(Batch { run, entries, records, urgent });
+        state.stream.push_back(Batch { entries, records, urgent });
         let ticket = state.ticket(Lane::Stream, 1);
         drop(state);
         self.shared.work.notify_one();
@@ -205,6 +208,9 @@ impl WriterHandle {
         let pieces = bulk.into_pieces()?;
         let mut state = self.shared.lock();
         state.admit(0)?;
+        if !state.bulk.is_empty() && state.bulk.len() + pieces.len() > MAX_BULK_PIECES {
+            return Err(WriterError::Full { pending: state.bulk.len() });
+        }
         let ticket = state.ticket(Lane::Bulk, pieces.len() as u64);
         state.bulk.extend(pieces);
         drop(state);
@@ -212,7 +218,7 @@ impl WriterHandle {
         Ok(ticket)
     }
 
-    /// The last journal sequence on disk in the current run; `None` before the first.
+    /// The last journal sequence on disk; `None` before the first.
     #[must_use]
     pub fn durable_seq(&self) -> Option<u64> {
         self.shared.durable_end.load(Ordering::Acquire).checked_sub(1)
@@ -306,12 +312,12 @@ impl State {
     }
 }
 
-fn serve(store: &Store, shared: &Shared, on_status: &dyn Fn(WriterStatus)) {
+fn serve(store: &Store, run: RunId, shared: &Shared, on_status: &dyn Fn(WriterStatus)) {
     let mut appender: Option<Appender> = None;
     loop {
         let outcome = match shared.next_work() {
             Work::Nothing => return,
-            Work::Stream(group) => commit(store, &mut appender, &group).map(|()| reached_stream(shared, &group)),
+            Work::Stream(group) => commit(store, run, &mut appender, &group).map(|()| reached_stream(shared, &group)),
             Work::Bulk(piece) => store.write(|txn| piece.apply(txn, store.scope())).map(|()| {
                 let mut state = shared.lock();
                 state.reached[Lane::Bulk as usize] += 1;
@@ -337,24 +343,19 @@ fn serve(store: &Store, shared: &Shared, on_status: &dyn Fn(WriterStatus)) {
 }
 
 /// One transaction: the journal of all batches, then their records.
-fn commit(store: &Store, appender: &mut Option<Appender>, group: &[Batch]) -> Result<(), StoreError> {
+fn commit(store: &Store, run: RunId, appender: &mut Option<Appender>, group: &[Batch]) -> Result<(), StoreError> {
     store.write(|txn| {
+        let journal = match appender {
+            Some(journal) => journal,
+            None => appender.insert(Appender::start(txn, run)?),
+        };
         for batch in group {
-            if !batch.entries.is_empty() {
-                if appender.as_ref().is_some_and(|a| a.run() != batch.run) {
-                    appender.take().map_or(Ok(()), |old| old.flush(txn))?;
-                }
-                let current = match appender {
-                    Some(current) => current,
-                    None => appender.insert(Appender::start(txn, batch.run)?),
-                };
-                current.extend(txn, &batch.entries)?;
-            }
+            journal.extend(txn, &batch.entries)?;
             for record in &batch.records {
-                records::apply(txn, store.scope(), batch.run, record)?;
+                records::apply(txn, store.scope(), run, record)?;
             }
         }
-        appender.as_ref().map_or(Ok(()), |current| current.flush(txn))
+        journal.flush(txn)
     })
 }
 
@@ -401,10 +402,10 @@ mod tests {
     #[test]
     fn what_was_appended_is_in_the_journal_and_the_tables() {
         let store = memory();
-        let writer = Writer::start(store.clone(), |_| {}).unwrap();
+        let writer = Writer::start(store.clone(), RUN, |_| {}).unwrap();
         let entries = samples::entries(400);
         for (i, some) in entries.chunks(10).enumerate() {
-            writer.handle().append(RUN, some.to_vec(), samples::records(i as u64), i % 3 == 0).unwrap();
+            writer.handle().append(some.to_vec(), samples::records(i as u64), i % 3 == 0).unwrap();
         }
         writer.stop().unwrap();
         let journal: Result<Vec<_>, _> = store.journal(RUN).unwrap().unwrap().collect();
@@ -417,11 +418,11 @@ mod tests {
         let disk = LyingDisk::default();
         let store = Store::open_backend(disk.clone(), &samples::demo()).unwrap();
         let (told, statuses) = mpsc::channel();
-        let writer = Writer::start(store, move |status| told.send(status).unwrap()).unwrap();
+        let writer = Writer::start(store, RUN, move |status| told.send(status).unwrap()).unwrap();
         let handle = writer.handle();
         let entries = samples::entries(60);
         for (i, some) in entries.chunks(3).enumerate() {
-            let ticket = handle.append(RUN, some.to_vec(), Vec::new(), i % 2 == 0).unwrap();
+            let ticket = handle.append(some.to_vec(), Vec::new(), i % 2 == 0).unwrap();
             assert!(handle.wait(ticket, LONG));
             let last = some.last().unwrap().stamp.seq;
             assert_eq!(handle.durable_seq(), Some(last));
@@ -436,11 +437,11 @@ mod tests {
 
     #[test]
     fn an_urgent_batch_takes_everything_before_it_along() {
-        let writer = Writer::start(memory(), |_| {}).unwrap();
+        let writer = Writer::start(memory(), RUN, |_| {}).unwrap();
         let handle = writer.handle();
         let entries = samples::entries(20);
-        let quiet = handle.append(RUN, entries[..10].to_vec(), Vec::new(), false).unwrap();
-        let urgent = handle.append(RUN, entries[10..].to_vec(), Vec::new(), true).unwrap();
+        let quiet = handle.append(entries[..10].to_vec(), Vec::new(), false).unwrap();
+        let urgent = handle.append(entries[10..].to_vec(), Vec::new(), true).unwrap();
         assert!(handle.wait(urgent, LONG));
         assert!(handle.is_durable(quiet));
         assert_eq!(handle.status(), WriterStatus { durable_seq: Some(19), pending: 0, error: None });
@@ -449,12 +450,12 @@ mod tests {
     #[test]
     fn bulk_arrives_whole_beside_the_stream() {
         let store = memory();
-        let writer = Writer::start(store.clone(), |_| {}).unwrap();
+        let writer = Writer::start(store.clone(), RUN, |_| {}).unwrap();
         let handle = writer.handle();
         let candles = samples::candles(40_000);
         let bulk = handle.bulk(Bulk::Candles { symbol: samples::symbol(), interval: Interval::MINUTE, candles: candles.clone() }).unwrap();
         let model = handle.bulk(Bulk::Model(Box::new(samples::model(2)))).unwrap();
-        let urgent = handle.append(RUN, samples::entries(1), Vec::new(), true).unwrap();
+        let urgent = handle.append(samples::entries(1), Vec::new(), true).unwrap();
         assert!(handle.wait(urgent, LONG) && handle.wait(model, LONG) && handle.is_durable(bulk));
         let stored = store.candles(samples::symbol(), Interval::MINUTE, Timestamp::EPOCH, Timestamp::MAX).unwrap();
         assert_eq!(stored, candles);
@@ -470,34 +471,34 @@ mod tests {
         let disk = BreakableDisk::default();
         let store = Store::open_backend(disk.clone(), &samples::demo()).unwrap();
         let (told, statuses) = mpsc::channel();
-        let writer = Writer::start(store, move |status| told.send(status).unwrap()).unwrap();
+        let writer = Writer::start(store, RUN, move |status| told.send(status).unwrap()).unwrap();
         let handle = writer.handle();
         let entries = samples::entries(30);
-        let first = handle.append(RUN, entries[..10].to_vec(), Vec::new(), true).unwrap();
+        let first = handle.append(entries[..10].to_vec(), Vec::new(), true).unwrap();
         assert!(handle.wait(first, LONG));
         disk.break_now();
-        let second = handle.append(RUN, entries[10..20].to_vec(), Vec::new(), true).unwrap();
+        let second = handle.append(entries[10..20].to_vec(), Vec::new(), true).unwrap();
         assert!(!handle.wait(second, LONG));
         let status = handle.status();
         assert!(!status.healthy() && status.error.as_ref().unwrap().contains("no space left"), "{status:?}");
         assert_eq!((status.durable_seq, status.pending), (Some(9), 10));
-        assert!(matches!(handle.append(RUN, entries[20..].to_vec(), Vec::new(), true), Err(WriterError::Failed(_))));
+        assert!(matches!(handle.append(entries[20..].to_vec(), Vec::new(), true), Err(WriterError::Failed(_))));
         assert!(matches!(writer.stop(), Err(WriterError::Failed(_))));
         assert!(!statuses.iter().last().unwrap().healthy());
     }
 
     #[test]
     fn gaps_overflow_and_late_work_are_refused() {
-        let writer = Writer::start(memory(), |_| {}).unwrap();
+        let writer = Writer::start(memory(), RUN, |_| {}).unwrap();
         let handle = writer.handle();
         let entries = samples::entries(10);
-        handle.append(RUN, entries[..5].to_vec(), Vec::new(), false).unwrap();
-        let gap = handle.append(RUN, entries[6..].to_vec(), Vec::new(), false);
+        handle.append(entries[..5].to_vec(), Vec::new(), false).unwrap();
+        let gap = handle.append(entries[6..].to_vec(), Vec::new(), false);
         assert_eq!(gap, Err(WriterError::OutOfOrder { expected: 5, found: 6 }));
-        handle.append(RUN, entries[5..].to_vec(), Vec::new(), false).unwrap();
+        handle.append(entries[5..].to_vec(), Vec::new(), false).unwrap();
         let state = State { pending: MAX_PENDING, ..State::default() };
         assert_eq!(state.admit(1), Err(WriterError::Full { pending: MAX_PENDING }));
         writer.stop().unwrap();
-        assert_eq!(handle.append(RUN, Vec::new(), Vec::new(), false), Err(WriterError::Stopped));
+        assert_eq!(handle.append(Vec::new(), Vec::new(), false), Err(WriterError::Stopped));
     }
 }
