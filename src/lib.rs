@@ -9,4 +9,5 @@ pub mod matching;
 pub mod memory;
 pub mod models;
 pub mod protocol;
+pub mod store;
 pub mod trading;
