@@ -50,25 +50,28 @@ pub fn draw(plot: &Plot<'_>, theme: &Theme, area: Rect, buf: &mut Buffer) {
     let volume_area = text::take_rows(&mut rest, volume_rows);
     let (stride, shown) = spacing(plot.candles, chart_width);
     let scale = Scale::over(shown, plot.last, price_area.height);
+    // The newest candle stands beside the axis.
+    let blank = chart_width - (shown.len() as u16 * stride).min(chart_width);
+    let newest_right = |r: Rect| Rect { x: r.x + blank, width: r.width - blank, ..r };
     draw_last_line(plot.last, &scale, theme, price_area, buf);
     for (i, candle) in shown.iter().enumerate() {
         let x = i as u16 * stride;
-        draw_candle(candle, &scale, body_width(stride), x, theme, price_area, buf);
+        draw_candle(candle, &scale, stride, x, theme, newest_right(price_area), buf);
     }
-    draw_volumes(shown, stride, theme, volume_area, buf);
-    draw_times(shown, stride, plot.bar, theme, rest, buf);
+    draw_volumes(shown, stride, theme, newest_right(volume_area), buf);
+    draw_times(shown, stride, plot.bar, theme, newest_right(rest), buf);
     if chart_width < area.width {
         let side = Rect { x: area.x + chart_width, width: area.width - chart_width, height: price_area.height, ..area };
         draw_axis(plot, &scale, theme, side, price_area, buf);
     }
 }
 
-/// Columns a candle takes, and the newest candles that fit: wide when there is room, never fewer than 36 for beauty's sake.
+/// Columns a candle takes, and the newest candles that fit: wider only when at least sixty can still be seen.
 fn spacing(candles: &[Candle], width: u16) -> (u16, &[Candle]) {
     let count = candles.len();
     let stride = match usize::from(width) {
         w if count * 4 <= w => 4,
-        w if w / 2 >= count.min(36) => 2,
+        w if w / 2 >= count.min(60) => 2,
         _ => 1,
     };
     let fits = usize::from(width / stride);
@@ -107,7 +110,7 @@ impl Scale {
     }
 }
 
-fn draw_candle(candle: &Candle, scale: &Scale, body: u16, x: u16, theme: &Theme, area: Rect, buf: &mut Buffer) {
+fn draw_candle(candle: &Candle, scale: &Scale, stride: u16, x: u16, theme: &Theme, area: Rect, buf: &mut Buffer) {
     let style = if candle.close >= candle.open { theme.up } else { theme.down };
     let wick = scale.half(candle.high)..=scale.half(candle.low);
     let trunk = scale.half(candle.open.max(candle.close))..=scale.half(candle.open.min(candle.close));
@@ -116,11 +119,12 @@ fn draw_candle(candle: &Candle, scale: &Scale, body: u16, x: u16, theme: &Theme,
         h if wick.contains(&h) => Half::Wick,
         _ => Half::Empty,
     };
+    let body = body_width(stride);
     for row in 0..area.height {
         let halves = (kind(row * 2), kind(row * 2 + 1));
         for column in 0..body {
             let middle = column == body / 2;
-            if let Some(glyph) = glyph(halves, body > 1, middle) {
+            if let Some(glyph) = glyph(halves, stride > 1, middle) {
                 set(buf, area, x + column, row, glyph, style);
             }
         }
@@ -207,11 +211,11 @@ fn draw_axis(plot: &Plot<'_>, scale: &Scale, theme: &Theme, side: Rect, chart: R
     for (word, price) in plot.levels.iter().filter(|(_, p)| scale.inside(*p)) {
         let row = scale.half(*price) / 2;
         text::put(buf, side, row, &Line::styled(label(*price), theme.accent));
-        // The word stands at the right edge of the chart, over old candles' free space rather than over the number.
+        // The word stands at the old end of the chart, where it hides the least.
         let room = text::width(word) as u16 + 1;
         if chart.width > room * 4 {
-            let place = Rect { x: chart.right() - room, width: room, ..chart };
-            text::put(buf, place, row, &Line::styled(text::right(word, usize::from(room)), theme.accent));
+            let place = Rect { width: room, ..chart };
+            text::put(buf, place, row, &Line::styled(*word, theme.accent));
         }
     }
     if let Some(last) = plot.last {
@@ -255,7 +259,7 @@ mod tests {
         let mut buf = Buffer::empty(area);
         let plot = Plot { candles: &candles, last: None, bar: None, decimals: 0, levels: Vec::new() };
         draw(&plot, &Theme::new(false), area, &mut buf);
-        let column: String = (0..4).map(|y| buf[(0, y)].symbol().to_owned()).collect();
+        let column: String = (0..4).map(|y| buf[(36, y)].symbol().to_owned()).collect();
         // Halves from the top: 7 6 | 5 4 | 3 2 | 1 0.
         assert_eq!(column, "│┃╿│");
     }
@@ -266,7 +270,7 @@ mod tests {
         let area = Rect::new(0, 0, 20, 5);
         let mut buf = Buffer::empty(area);
         draw(&Plot { candles: &candles, last: None, bar: None, decimals: 0, levels: Vec::new() }, &Theme::new(false), area, &mut buf);
-        assert!((0..20).any(|x| buf[(x, 2)].symbol() != " "));
-        assert!((0..20).all(|x| buf[(x, 0)].symbol() == " " || x > 12));
+        assert!((0..16).any(|x| buf[(x, 2)].symbol() != " "));
+        assert!((0..16).all(|x| buf[(x, 0)].symbol() == " "));
     }
 }

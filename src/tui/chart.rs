@@ -60,7 +60,7 @@ fn scale_label(value: f64) -> String {
     if value.abs() < 1e12 { format::decimal((value * 100.0).round() as i128, 2, 2, false) } else { format!("{value:.1e}") }
 }
 
-/// Distance of the last point from the first in percent, for a title; a fact of the drawing.
+/// How much time the line covers, for its title.
 #[must_use]
 pub fn covered(points: &[(Timestamp, f64)]) -> Option<String> {
     let (first, last) = (points.first()?, points.last()?);
@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn a_rising_line_runs_from_the_lower_left_to_the_upper_right() {
-        assert_eq!(drawn(&[1.0, 2.0], 4, 1), ["\u{2880}\u{2824}\u{2812}\u{2809}"]);
+        assert_eq!(drawn(&[1.0, 2.0], 4, 1), ["\u{28c0}\u{2824}\u{2812}\u{2809}"]);
         assert_eq!(drawn(&[5.0, 5.0], 2, 1).len(), 1);
     }
 

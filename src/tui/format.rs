@@ -104,10 +104,28 @@ pub fn qty(qty: Qty) -> String {
     text
 }
 
+/// With exactly these decimals, so that a column lines up.
+#[must_use]
+pub fn qty_at(qty: Qty, decimals: u32) -> String {
+    decimal(qty.raw(), Qty::DECIMALS, decimals, false)
+}
+
+/// The decimals that show every one of these quantities in full.
+pub fn natural_qty_decimals(quantities: impl IntoIterator<Item = Qty>) -> u32 {
+    let decimals = |q: Qty| self::qty(q).rsplit_once('.').map_or(0, |(_, part)| part.len() as u32);
+    quantities.into_iter().map(decimals).max().unwrap_or(0)
+}
+
 /// Signed, one decimal.
 #[must_use]
 pub fn bps(rate: Bps) -> String {
     decimal(i128::from(rate.raw()), Bps::DECIMALS, 1, true)
+}
+
+/// A spread in bps, unsigned, two decimals: good books quote below one.
+#[must_use]
+pub fn spread(rate: Bps) -> String {
+    format!("{} bps", decimal(i128::from(rate.raw()), Bps::DECIMALS, 2, false))
 }
 
 /// A model's forecast in bps, signed, one decimal.

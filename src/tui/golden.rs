@@ -24,6 +24,7 @@ mod tests {
 
     #[test]
     fn show_screens() {
+        std::fs::write("/tmp/view.json", serde_json::to_string(&fixture::trading()).unwrap()).unwrap();
         for (w, h) in [(80, 24), (120, 40), (200, 50), (60, 16), (40, 8)] {
             for view in [View::default(), fixture::trading()] {
                 for screen in Screen::ALL {

@@ -11,7 +11,7 @@ use super::theme::Theme;
 use crate::protocol::{LearningView, Mode, ModelRole, TradingState, View};
 
 /// Rows it likes to have.
-pub const ROWS: u16 = 8;
+pub const ROWS: u16 = 7;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Step {

@@ -23,11 +23,13 @@ pub fn draw(symbol: &SymbolView, orders: &[OrderView], decimals: u32, theme: &Th
     let below = bids.len().min(rows - above);
     let above = asks.len().min(rows - below);
     let shown = || asks[..above].iter().chain(&bids[..below]);
+    let qty_decimals = format::natural_qty_decimals(shown().map(|l| l.qty));
     let ladder = Ladder {
         decimals,
         theme,
         price_width: shown().map(|l| format::price(l.price, decimals).len()).max().unwrap_or(0),
-        qty_width: shown().map(|l| format::qty(l.qty).len()).max().unwrap_or(0),
+        qty_decimals,
+        qty_width: shown().map(|l| format::qty_at(l.qty, qty_decimals).len()).max().unwrap_or(0),
         most: shown().map(|l| l.qty.to_f64()).fold(0.0, f64::max),
         width: usize::from(area.width),
         own: orders.iter().filter(|o| o.symbol == symbol.symbol).filter_map(|o| Some((o.side, o.price?))).collect(),
@@ -41,7 +43,7 @@ pub fn draw(symbol: &SymbolView, orders: &[OrderView], decimals: u32, theme: &Th
 fn spread(symbol: &SymbolView, theme: &Theme, width: usize) -> Line<'static> {
     let words = match (symbol.book_valid, symbol.spread) {
         (false, _) => "book not valid".to_owned(),
-        (true, Some(rate)) => format!("spread {} bps", format::bps(rate).trim_start_matches('+')),
+        (true, Some(rate)) => format!("spread {}", format::spread(rate)),
         (true, None) => "spread unknown".to_owned(),
     };
     let words = format!("\u{2500}\u{2500} {words} ");
@@ -53,6 +55,7 @@ struct Ladder<'a> {
     decimals: u32,
     theme: &'a Theme,
     price_width: usize,
+    qty_decimals: u32,
     qty_width: usize,
     most: f64,
     width: usize,
@@ -65,7 +68,7 @@ impl Ladder<'_> {
         let ours = self.own.contains(&(side, level.price));
         let mark = Span::styled(if ours { "\u{25b8}" } else { " " }, self.theme.accent);
         let price = Span::styled(text::right(&format::price(level.price, self.decimals), self.price_width), style);
-        let qty = text::right(&format::qty(level.qty), self.qty_width);
+        let qty = text::right(&format::qty_at(level.qty, self.qty_decimals), self.qty_width);
         let used = 1 + self.price_width + 2 + self.qty_width;
         if used > self.width {
             return Line::from(vec![mark, price]);
@@ -83,15 +86,17 @@ mod tests {
 
     #[test]
     fn the_spread_stands_between_asks_and_bids_and_our_order_is_marked() {
-        let view = fixture::trading();
+        let mut view = fixture::trading();
+        view.orders[0].price = Some("2501.1".parse().unwrap());
         let area = Rect::new(0, 0, 34, 5);
         let mut buf = Buffer::empty(area);
-        draw(&view.symbols[0], &view.orders, 2, &Theme::new(false), area, &mut buf);
+        draw(&view.symbols[1], &view.orders, 2, &Theme::new(false), area, &mut buf);
         let expected = [
-            " 61,837.70  0.9 \u{2588}\u{2588}\u{2588}\u{2588}\u{2588}\u{2588}\u{2589}",
-            " 61,837.64  0.4 \u{2588}\u{2588}\u{2588}",
-            "\u{2500}\u{2500} spread 0.0 bps \u{2500}",
-            "\u{25b8}61,837.63",
+            " 2,501.19  0.9 \u{2588}",
+            " 2,501.13  0.4 \u{2588}",
+            "\u{2500}\u{2500} spread 0.02 bps \u{2500}",
+            " 2,501.12  1.2 \u{2588}",
+            "\u{25b8}2,501.10  0.7 \u{2588}",
         ];
         let text = super::super::buffer_text(&buf);
         for (line, start) in text.lines().zip(expected) {

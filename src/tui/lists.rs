@@ -147,7 +147,7 @@ pub fn reasons(decision: &DecisionView) -> String {
     parts.join("; ")
 }
 
-/// Newest first; the newest may take three lines for its reasons, the others two, as long as there is room.
+/// Newest first; the newest may take more lines for its reasons than the others, and all of them fewer when room is short.
 pub fn decisions(view: &View, width: u16, rows: usize, theme: &Theme) -> Vec<Line<'static>> {
     let shown = &view.decisions[..view.decisions.len().min(rows)];
     let widest = |texts: &mut dyn Iterator<Item = usize>| texts.max().unwrap_or(0);
@@ -159,6 +159,7 @@ pub fn decisions(view: &View, width: u16, rows: usize, theme: &Theme) -> Vec<Lin
     let indent = 8 + 2 + symbol_width + 2 + verdict_width + 2 + forecast_width + if forecast_width > 0 { 2 } else { 0 };
     let total = usize::from(width);
     let side_by_side = total >= indent + 20;
+    let (first_lines, other_lines) = if rows < 6 { (2, 1) } else { (3, 2) };
     let mut lines: Vec<Line<'static>> = Vec::new();
     for (i, (decision, forecast)) in shown.iter().zip(&forecasts).enumerate() {
         let style = verdict_style(decision.verdict, theme);
@@ -175,7 +176,7 @@ pub fn decisions(view: &View, width: u16, rows: usize, theme: &Theme) -> Vec<Lin
             words = format!("exploration: {words}");
         }
         let room = if side_by_side { total - indent } else { total.saturating_sub(2) };
-        let mut wrapped = text::wrap(&words, room, if i == 0 { 3 } else { 2 }).into_iter();
+        let mut wrapped = text::wrap(&words, room, if i == 0 { first_lines } else { other_lines }).into_iter();
         if side_by_side {
             head.extend(wrapped.next().map(|w| Span::styled(w, theme.plain)));
         }

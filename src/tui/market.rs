@@ -65,9 +65,10 @@ fn headline(scene: &Scene<'_>, symbol: &SymbolView, index: usize, decimals: u32,
         };
         parts.push(text::Part::new(2, format!("{mark}{}", format::percent(change, true)), theme.signed(change.cmp(&Bps::ZERO))));
     }
-    parts.push(labelled(4, "bid", price(symbol.bid), theme));
-    parts.push(labelled(4, "ask", price(symbol.ask), theme));
-    let spread = symbol.spread.map_or_else(|| format::UNKNOWN.to_owned(), |s| format!("{} bps", format::bps(s).trim_start_matches('+')));
+    let mut quote = labelled(4, "bid", price(symbol.bid), theme);
+    quote.spans.extend(labelled(4, "  ask", price(symbol.ask), theme).spans);
+    parts.push(quote);
+    let spread = symbol.spread.map_or_else(|| format::UNKNOWN.to_owned(), |s| format::spread(s));
     parts.push(labelled(3, "spread", spread, theme));
     if several {
         parts.push(text::Part::new(5, format!("{} of {}", index + 1, scene.view.symbols.len()), theme.dim));

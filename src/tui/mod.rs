@@ -77,8 +77,10 @@ fn draw(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
     let (tabs, footer) = (u16::from(rest.height >= 8), u16::from(rest.height >= 5));
     status_bar::draw(scene, text::take_rows(&mut rest, 1), buf);
     status_bar::draw_tabs(scene, text::take_rows(&mut rest, tabs), buf);
+    // A blank column at each side calms the picture where there is room for it.
+    let margin = u16::from(rest.width > 60);
+    rest = Rect { x: rest.x + margin, width: rest.width - 2 * margin, ..rest };
     let body = Rect { height: rest.height - footer, ..rest };
-    let body = Rect { x: body.x + u16::from(body.width > 60), width: body.width - 2 * u16::from(body.width > 60), ..body };
     match scene.state.screen {
         Screen::Overview => overview::draw(scene, body, buf),
         Screen::Market => market::draw(scene, body, buf),

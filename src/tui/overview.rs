@@ -6,6 +6,7 @@ use ratatui::text::{Line, Span};
 
 use super::Scene;
 use super::{account, big_word, chart, format, guide, lists, side, status_bar, text};
+use crate::protocol::View;
 
 /// From this width on, a second column stands at the right.
 const WIDE: u16 = 100;
@@ -67,9 +68,14 @@ fn header(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) -> Rect {
     rest
 }
 
-/// Rows a list panel wants: its title alone when empty, else title, header and entries.
-fn list_rows(entries: usize, room: u16) -> u16 {
-    if entries == 0 { 1 } else { (entries.min(64) as u16 + 2).min((room / 3).max(3)) }
+/// Rows that positions and orders take of `room`: title, header and entries, the title alone when there is none;
+/// decisions keep at least four.
+fn list_rows(view: &View, room: u16) -> (u16, u16) {
+    let want = |entries: usize| if entries == 0 { 1 } else { entries.min(64) as u16 + 2 };
+    let (positions, orders) = (want(view.positions.len()), want(view.orders.len()));
+    let room = room.saturating_sub(4).max(2);
+    let positions = positions.min(room.saturating_sub(orders.min(4)).max(positions.min(3)));
+    (positions, orders.min(room.saturating_sub(positions).max(1)))
 }
 
 fn narrow(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
@@ -79,28 +85,41 @@ fn narrow(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
     let alert = Rect { y: rest.bottom() - alert_rows.min(rest.height), height: alert_rows.min(rest.height), ..rest };
     rest.height -= alert.height;
     text::put_all(buf, alert, lists::alerts(&view.alerts, alert.width, 1, 1, theme));
-    let lists_rows = list_rows(view.positions.len(), area.height) + list_rows(view.orders.len(), area.height);
+    let (positions, orders) = list_rows(view, rest.height);
     if scene.guide && guide::wanted(view) {
-        let rows = guide::ROWS.min(rest.height.saturating_sub(lists_rows.max(2)));
+        let rows = guide::ROWS.min(rest.height.saturating_sub(positions + orders));
         guide::draw(view, theme, text::take_rows(&mut rest, rows), buf);
     }
-    let middle = rest.height.saturating_sub(lists_rows + 4).min(8);
-    if middle >= 4 {
+    let middle = rest.height.saturating_sub(positions + orders + 4).min(8);
+    if middle >= 3 {
         let mut left = text::take_rows(&mut rest, middle);
         let side_width = (left.width * 45 / 100).max(34).min(left.width);
         let side = Rect { x: left.right() - side_width, width: side_width, ..left };
         left.width -= side_width + 1;
-        equity(scene, left, buf);
-        let count = view.models.len().clamp(1, 2);
-        // Models keep their lines; of health the verdict and its reasons come first.
-        let inner = text::panel(buf, side, &Line::styled("Health and models", theme.strong), theme);
-        let room = usize::from(inner.height).saturating_sub(count);
-        let mut lines = side::health(view, inner.width, theme);
-        lines.truncate(room);
-        lines.extend(side::models(view, inner.width, theme).into_iter().take(count));
-        text::put_all(buf, inner, lines);
+        narrow_middle(scene, left, side, buf);
     }
     positions_orders_decisions(scene, rest, buf);
+}
+
+/// The equity line beside health and models; health takes the line's place while there is none.
+fn narrow_middle(scene: &Scene<'_>, left: Rect, side: Rect, buf: &mut Buffer) {
+    let (view, theme) = (scene.view, scene.theme);
+    if view.equity_line.is_empty() {
+        let inner = text::panel(buf, left, &Line::styled("Health", theme.strong), theme);
+        text::put_all(buf, inner, side::health(view, inner.width, theme));
+        let inner = text::panel(buf, side, &Line::styled("Models", theme.strong), theme);
+        text::put_all(buf, inner, side::models(view, inner.width, theme));
+        return;
+    }
+    equity(scene, left, buf);
+    let inner = text::panel(buf, side, &Line::styled("Health and models", theme.strong), theme);
+    // Models and a running training keep their lines; of health the verdict and its reasons come first.
+    let mut below: Vec<Line<'static>> = side::models(view, inner.width, theme).into_iter().take(2).collect();
+    below.extend(side::learning(view, inner.width, theme).into_iter().take(1));
+    let mut lines = side::health(view, inner.width, theme);
+    lines.truncate(usize::from(inner.height).saturating_sub(below.len()));
+    lines.extend(below);
+    text::put_all(buf, inner, lines);
 }
 
 fn main_column(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
@@ -131,12 +150,13 @@ fn positions_orders_decisions(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
         let note = if count == 0 { none.to_owned() } else { count.to_string() };
         Line::from(vec![Span::styled(name, theme.strong), Span::styled(format!("  {note}"), theme.dim)])
     };
-    let place = text::take_rows(&mut rest, list_rows(view.positions.len(), area.height));
+    let (position_rows, order_rows) = list_rows(view, area.height);
+    let place = text::take_rows(&mut rest, position_rows);
     let inner = text::panel(buf, place, &title("Positions", view.positions.len(), "flat"), theme);
     if inner.height > 0 && !view.positions.is_empty() {
         text::put_all(buf, inner, lists::positions(view, inner.width, usize::from(inner.height - 1), theme));
     }
-    let place = text::take_rows(&mut rest, list_rows(view.orders.len(), area.height));
+    let place = text::take_rows(&mut rest, order_rows);
     let inner = text::panel(buf, place, &title("Working orders", view.orders.len(), "none"), theme);
     if inner.height > 0 && !view.orders.is_empty() {
         text::put_all(buf, inner, lists::orders(view, inner.width, usize::from(inner.height - 1), theme));
@@ -146,7 +166,7 @@ fn positions_orders_decisions(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
     let line = Line::from(vec![Span::styled("Decisions", theme.strong), Span::styled(note, theme.dim)]);
     let inner = text::panel(buf, rest, &line, theme);
     if view.decisions.is_empty() {
-        text::put(buf, inner, 0, &Line::styled("none yet: one is made at the end of each bar", theme.dim));
+        text::put(buf, inner, 0, &Line::styled("none yet: each symbol gets one at the end of every bar", theme.dim));
     }
     text::put_all(buf, inner, lists::decisions(view, inner.width, usize::from(inner.height), theme));
 }

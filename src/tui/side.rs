@@ -142,7 +142,7 @@ mod tests {
         let view = fixture::trading();
         let lines = words(&models(&view, 60, &theme));
         assert_eq!(lines, ["trees  3f2a9c01… CHAMPION (passed gates)", "policy 77aa0b1c… SHADOW (failed gates)"]);
-        assert_eq!(words(&models(&view, 24, &theme))[1], "SHADOW (failed gates)");
+        assert_eq!(words(&models(&view, 30, &theme))[1], "policy SHADOW (failed gates)");
     }
 
     #[test]

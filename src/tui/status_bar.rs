@@ -51,33 +51,49 @@ pub fn health_words(verdict: HealthVerdict) -> String {
     format!("{mark} {verdict}")
 }
 
-/// The top row.
+/// The top row: what must be known first, the time at the right, and between them the reason of the worst of it.
 pub fn draw(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
     let (view, theme) = (scene.view, scene.theme);
-    let width = usize::from(area.width);
+    let known = view.at > Timestamp::EPOCH;
     let mut parts = vec![Part::new(0, format!(" {} ", mode_word(view.mode)), theme.mode_badge(view.mode))];
     if let Some(age) = scene.stale {
         parts.push(Part::new(1, format!(" STALE {} s ", age.as_secs()), theme.loud));
     }
     parts.push(Part::new(2, trading_words(&view.trading), theme.trading(&view.trading)));
-    if let TradingState::Halted { reason } = &view.trading {
-        parts.push(Part::new(6, text::fit(reason, width / 4), theme.plain));
-    }
-    parts.push(Part::new(3, health_words(view.health.verdict), theme.health(view.health.verdict)));
-    if let Some(reason) = view.health.reasons.first() {
-        parts.push(Part::new(7, text::fit(reason, width / 4), theme.plain));
-    }
-    parts.push(Part::new(5, money_words(view.mode), theme.dim));
-    let known = view.at > Timestamp::EPOCH;
+    parts.push(if known {
+        Part::new(3, health_words(view.health.verdict), theme.health(view.health.verdict))
+    } else {
+        Part::new(3, "? health unknown", theme.dim)
+    });
     let time = if known { format!("{} UTC", format::clock(view.at)) } else { "waiting for the engine".to_owned() };
-    let time_room = text::width(&time) + 1;
-    let show_time = width >= 34 + time_room;
-    let line = Line::from(text::whole_parts(parts, if show_time { width - time_room } else { width }, 2));
-    text::put(buf, area, 0, &line);
-    if show_time {
+    let vital = Line::from(text::whole_parts(parts, usize::from(area.width), 2));
+    let mut free = usize::from(area.width).saturating_sub(vital.width());
+    text::put(buf, area, 0, &vital);
+    let time_room = text::width(&time) + 3;
+    if free >= time_room {
+        free -= time_room;
         let place = Rect { x: area.right() - time_room as u16, width: time_room as u16, ..area };
-        text::put(buf, place, 0, &Line::styled(text::right(&time, time_room), theme.dim));
+        text::put(buf, place, 0, &Line::styled(text::right(&format!("{time} "), time_room), theme.dim));
     }
+    let place = Rect { x: area.x + vital.width() as u16 + 2, width: free.saturating_sub(2) as u16, ..area };
+    text::put(buf, place, 0, &remarks(scene, usize::from(place.width)));
+}
+
+/// Why it is halted or unhealthy; then what the mode means for the money.
+fn remarks(scene: &Scene<'_>, room: usize) -> Line<'static> {
+    let (view, theme) = (scene.view, scene.theme);
+    let money = money_words(view.mode);
+    let reason = match &view.trading {
+        TradingState::Halted { reason } => Some(reason),
+        _ => view.health.reasons.first(),
+    };
+    let Some(reason) = reason.filter(|_| room >= 12) else {
+        return Line::styled(if money.len() <= room { money } else { "" }, theme.dim);
+    };
+    let reason = text::fit(reason, room);
+    let left = room - text::width(&reason);
+    let tail = if left >= money.len() + 2 { format!("  {money}") } else { String::new() };
+    Line::from(vec![Span::styled(reason, theme.plain), Span::styled(tail, theme.dim)])
 }
 
 /// The second row: the screens, and where the data comes from.
@@ -106,8 +122,11 @@ pub fn draw_footer(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
         text::put(buf, area, 0, &Line::styled(text::fit(notice, usize::from(area.width)), scene.theme.accent));
         return;
     }
-    text::put(buf, area, 0, &Line::from(text::whole_parts(hints(scene.state.screen, scene.theme), usize::from(area.width), 3)));
+    let width = usize::from(area.width);
+    text::put(buf, area, 0, &Line::from(text::whole_parts(hints(scene.state.screen, scene.theme), width, HINT_GAP)));
 }
+
+const HINT_GAP: usize = 2;
 
 /// What stops losses and what explains stays longest when the row is narrow.
 fn hints(screen: Screen, theme: &Theme) -> Vec<Part<'static>> {
@@ -134,9 +153,9 @@ mod tests {
 
     #[test]
     fn the_footer_is_made_from_the_keymap() {
-        let text = |screen, width| text::whole_parts(hints(screen, &Theme::new(false)), width, 3).iter().map(|s| s.content.as_ref()).collect::<String>();
-        assert_eq!(text(Screen::Overview, 80), "h halt   r resume   f flatten   ? help   q quit");
-        assert_eq!(text(Screen::Overview, 26), "h halt   ? help   q quit");
+        let text = |screen, width| text::whole_parts(hints(screen, &Theme::new(false)), width, HINT_GAP).iter().map(|s| s.content.as_ref()).collect::<String>();
+        assert_eq!(text(Screen::Overview, 80), "h halt  r resume  f flatten  ? help  q quit");
+        assert_eq!(text(Screen::Overview, 26), "h halt  ? help  q quit");
         assert!(text(Screen::Market, 80).contains("next symbol"));
         assert!(text(Screen::Logs, 80).contains("l level"));
     }
