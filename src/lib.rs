@@ -11,3 +11,4 @@ pub mod models;
 pub mod protocol;
 pub mod store;
 pub mod trading;
+pub mod tui;

@@ -1,0 +1,155 @@
+//! What the box says about itself: health with reasons, feeds and clocks, models and their gates, learning.
+
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+
+use super::format;
+use super::guide;
+use super::status_bar;
+use super::text;
+use super::theme::Theme;
+use crate::domain::Span as Length;
+use crate::protocol::{ModelKind, ModelRole, ModelView, View};
+
+/// Verdict first, then its reasons, then the measurements that it stands on.
+pub fn health(view: &View, width: u16, theme: &Theme) -> Vec<Line<'static>> {
+    let health = &view.health;
+    let width = usize::from(width);
+    let mut lines = vec![Line::styled(status_bar::health_words(health.verdict), theme.health(health.verdict))];
+    for reason in health.reasons.iter().take(6) {
+        lines.extend(text::wrap(reason, width.saturating_sub(2), 2).into_iter().map(|l| Line::from(format!("  {l}"))));
+    }
+    let link = |up: bool| if up { "up" } else { "DOWN" };
+    let links_style = if health.market_stream_up && health.user_stream_up { theme.plain } else { theme.warn };
+    let links = format!("market {}, account {}", link(health.market_stream_up), link(health.user_stream_up));
+    lines.push(fact("streams", links, links_style, width, theme));
+    lines.push(fact("feed age", ages(view), theme.plain, width, theme));
+    let clock = match (health.clock_offset, health.round_trip) {
+        (Some(offset), Some(trip)) => format!("{}, round trip {}", format::offset(offset), unsigned(trip)),
+        (Some(offset), None) => format::offset(offset),
+        _ => "not measured yet".to_owned(),
+    };
+    lines.push(fact("clock", clock, if health.clock_offset.is_some() { theme.plain } else { theme.warn }, width, theme));
+    let (words, style) = if health.reconciled { ("agrees with the venue", theme.plain) } else { ("not compared yet", theme.warn) };
+    lines.push(fact("ledger", words.to_owned(), style, width, theme));
+    let writes = if health.store_pending == 0 { "all on disk".to_owned() } else { format!("{} writes waiting", health.store_pending) };
+    lines.push(fact("data file", writes, theme.plain, width, theme));
+    let mut troubles: Vec<String> = health.failures.iter().take(4).map(|(kind, n)| format!("{} {}", text::clean(kind), format::count(*n))).collect();
+    if health.venue_refusals > 0 {
+        troubles.push(format!("refused by venue {}", format::count(health.venue_refusals)));
+    }
+    if health.unreadable > 0 {
+        troubles.push(format!("unreadable {}", format::count(health.unreadable)));
+    }
+    if !troubles.is_empty() {
+        lines.push(fact("troubles", troubles.join(", "), theme.warn, width, theme));
+    }
+    lines
+}
+
+fn unsigned(length: Length) -> String {
+    format::offset(length).trim_start_matches('+').to_owned()
+}
+
+fn ages(view: &View) -> String {
+    let one = |s: &crate::protocol::SymbolView| format!("{} {}", s.symbol, s.feed_age.map_or_else(|| "none".to_owned(), format::age));
+    match view.symbols.as_slice() {
+        [] => "no market yet".to_owned(),
+        symbols => symbols.iter().take(6).map(one).collect::<Vec<_>>().join(", "),
+    }
+}
+
+fn fact(label: &str, value: String, style: Style, width: usize, theme: &Theme) -> Line<'static> {
+    const LABEL: usize = 10;
+    let value = text::fit(&value, width.saturating_sub(LABEL));
+    Line::from(vec![Span::styled(text::left(label, LABEL), theme.dim), Span::styled(value, style)])
+}
+
+/// One line a model: kind, beginning of its id, what it may do, and whether it passed.
+pub fn models(view: &View, width: u16, theme: &Theme) -> Vec<Line<'static>> {
+    let width = usize::from(width);
+    if view.models.is_empty() {
+        let words = if view.learning.finished { "no model: nothing opens by forecast" } else { "none yet: trained from history" };
+        return vec![Line::styled(text::fit(words, width), theme.dim)];
+    }
+    view.models.iter().map(|m| model(m, width, theme)).collect()
+}
+
+fn model(model: &ModelView, width: usize, theme: &Theme) -> Line<'static> {
+    let kind = match model.kind {
+        ModelKind::Trees => "trees ",
+        ModelKind::Policy => "policy",
+    };
+    let (role, style) = match model.role {
+        ModelRole::Champion => ("CHAMPION", theme.up.patch(theme.strong)),
+        ModelRole::Shadow => ("SHADOW", theme.dim),
+        ModelRole::ShadowTrading => ("SHADOW, TRADING", theme.warn),
+    };
+    let gates = if model.gates_passed { "(passed gates)" } else { "(failed gates)" };
+    let id: String = text::clean(&model.id).chars().take(8).collect();
+    let parts = vec![
+        text::Part::new(1, kind, theme.plain),
+        text::Part::new(3, format!("{id}\u{2026}"), theme.dim),
+        text::Part::new(0, role, style),
+        text::Part::new(2, gates, if model.gates_passed { theme.dim } else { theme.warn }),
+    ];
+    Line::from(text::whole_parts(parts, width, 1))
+}
+
+/// Progress until the workshop is done; afterwards nothing, unless it failed.
+pub fn learning(view: &View, width: u16, theme: &Theme) -> Vec<Line<'static>> {
+    let width = usize::from(width);
+    let learning = &view.learning;
+    if let Some(failure) = &learning.failure {
+        return text::wrap(&format!("failed: {failure}"), width, 3).into_iter().map(|l| Line::styled(l, theme.danger)).collect();
+    }
+    if learning.finished {
+        return Vec::new();
+    }
+    if learning.stage.is_empty() {
+        return vec![Line::styled("not started", theme.dim)];
+    }
+    vec![guide::gauge(learning, width, theme)]
+}
+
+/// What was done so far, in counts.
+pub fn activity(view: &View, width: u16, theme: &Theme) -> Vec<Line<'static>> {
+    let c = &view.counters;
+    let width = usize::from(width);
+    let n = format::count;
+    vec![
+        fact("decisions", format!("{}, {} refused", n(c.decisions), n(c.refusals)), theme.plain, width, theme),
+        fact("orders", format!("{}, {} refused by venue", n(c.orders), n(c.venue_refusals)), theme.plain, width, theme),
+        fact("fills", format!("{}: {} maker, {} taker", n(c.fills), n(c.maker_fills), n(c.taker_fills)), theme.plain, width, theme),
+        fact("memory", format!("{} episodes", n(c.episodes)), theme.plain, width, theme),
+        fact("market", format!("{} candles, {} gaps", n(c.candles), n(c.gaps)), theme.plain, width, theme),
+        fact("running", format!("{}, {} events", format::age(view.at.since(view.started)), n(c.events)), theme.plain, width, theme),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture;
+    use super::*;
+
+    fn words(lines: &[Line<'_>]) -> Vec<String> {
+        lines.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn models_say_plainly_what_they_may_do() {
+        let theme = Theme::new(false);
+        let view = fixture::trading();
+        let lines = words(&models(&view, 60, &theme));
+        assert_eq!(lines, ["trees  3f2a9c01… CHAMPION (passed gates)", "policy 77aa0b1c… SHADOW (failed gates)"]);
+        assert_eq!(words(&models(&view, 30, &theme))[1], "policy SHADOW (failed gates)");
+    }
+
+    #[test]
+    fn what_is_unknown_or_down_is_said() {
+        let lines = words(&health(&View::default(), 60, &Theme::new(false)));
+        assert!(lines.iter().any(|l| l.contains("market DOWN, account DOWN")));
+        assert!(lines.iter().any(|l| l.contains("not measured yet")));
+        assert!(lines.iter().any(|l| l.contains("not compared yet")));
+    }
+}
