@@ -12,3 +12,4 @@ pub mod protocol;
 pub mod store;
 pub mod trading;
 pub mod tui;
+pub mod venue;

@@ -12,6 +12,7 @@
 mod candle;
 mod episode;
 mod fixed;
+mod gaps;
 mod ids;
 mod instrument;
 mod market_data;
@@ -22,6 +23,7 @@ mod time;
 pub use candle::Candle;
 pub use episode::{Episode, ExitReason, Origin, Regime};
 pub use fixed::{Bps, Money, NumberError, Price, Qty};
+pub use gaps::{Gap, find_gaps};
 pub use ids::{ClientOrderId, OrderId, RunId, TradeId};
 pub use instrument::{FeeRates, Instrument, Rounding};
 pub use market_data::{BookSnapshot, DepthDiff, Level, MarketData, MarketUpdate, PublicTrade, Quote};

@@ -1,0 +1,258 @@
+//! Our orders and balances at the venue: requests performed, orders of ours remembered while they live, and the reconciliation.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::error::{ClientError, Fate};
+use super::http::backoff;
+use super::outbox::{Outbox, described};
+use super::rest::{OpenOrders, RestClient, TradesOf};
+use crate::domain::{ClientOrderId, NewOrder, Qty, Symbol};
+use crate::protocol::{FailureKind, VenueEvent, VenueOrder, VenueRefusal};
+
+/// The venue's trade list may lag its order list; how often and how long we wait for it.
+const TRADE_LAG_CHECKS: u32 = 4;
+const TRADE_LAG: Duration = Duration::from_millis(300);
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+pub(super) struct Account {
+    pub rest: RestClient,
+    pub out: Outbox,
+    symbols: Vec<Symbol>,
+    /// Orders of ours that no word of the venue has ended yet.
+    live: Mutex<BTreeMap<ClientOrderId, Symbol>>,
+    /// Odd while the user stream is up; changes with every connection.
+    epoch: AtomicU64,
+    compare: Notify,
+    first_reconciled: Notify,
+}
+
+impl Account {
+    pub fn new(rest: RestClient, out: Outbox, symbols: Vec<Symbol>, carried: Vec<(ClientOrderId, Symbol)>) -> Self {
+        Self {
+            rest,
+            out,
+            symbols,
+            live: Mutex::new(carried.into_iter().collect()),
+            epoch: AtomicU64::new(0),
+            compare: Notify::new(),
+            first_reconciled: Notify::new(),
+        }
+    }
+
+    fn live(&self) -> std::sync::MutexGuard<'_, BTreeMap<ClientOrderId, Symbol>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn user_stream_up(&self) {
+        self.epoch.fetch_add(1, Ordering::SeqCst);
+        self.compare.notify_one();
+    }
+
+    pub fn user_stream_down(&self) {
+        if self.is_up() {
+            self.epoch.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    fn is_up(&self) -> bool {
+        self.epoch.load(Ordering::SeqCst) % 2 == 1
+    }
+
+    pub fn request_reconciliation(&self) {
+        self.compare.notify_one();
+    }
+
+    /// Returns once the account was reconciled for the first time.
+    pub async fn reconciled_once(&self) {
+        self.first_reconciled.notified().await;
+    }
+
+    /// Tells an event and forgets the order that it ends.
+    pub async fn tell(&self, event: VenueEvent) {
+        if let VenueEvent::Order(order) = &event
+            && order.status.is_final()
+        {
+            self.live().remove(&order.id);
+        }
+        self.out.venue(event).await;
+    }
+
+    pub async fn place(&self, order: NewOrder, opening: bool) {
+        let id = order.id;
+        self.live().insert(id, order.symbol);
+        match self.rest.place(&order, opening).await {
+            Ok(placed) => {
+                self.out.venue(VenueEvent::Accepted { id, order_id: placed.order.order_id, at: placed.order.at }).await;
+                for fill in placed.fills {
+                    self.out.venue(VenueEvent::Fill(fill)).await;
+                }
+                if placed.order.status.is_final() {
+                    self.tell(VenueEvent::Order(placed.order)).await;
+                }
+            }
+            Err(error) => {
+                let fate = error.fate();
+                if fate == Fate::Unknown || error.kind() != FailureKind::Server {
+                    self.out.failed(&error).await;
+                }
+                match fate {
+                    Fate::Unknown => self.out.venue(VenueEvent::Unknown { id }).await,
+                    Fate::Refused(reason) => {
+                        // A duplicate id is an order of ours that lives.
+                        if reason != VenueRefusal::DuplicateId {
+                            self.live().remove(&id);
+                        }
+                        self.out.venue(VenueEvent::Refused { id, reason, message: refusal_text(&error) }).await;
+                    }
+                }
+            }
+        }
+    }
+
+    pub async fn cancel(&self, id: ClientOrderId, symbol: Symbol) {
+        let error = match self.rest.cancel(id, symbol).await {
+            Ok(order) => {
+                // The end first: whoever waits for it must not wait for the trade list.
+                self.tell(VenueEvent::Order(order.clone())).await;
+                return self.tell_fills_or_fail(&order).await;
+            }
+            Err(error) => error,
+        };
+        if !error.is_unknown_order() {
+            self.out.failed(&error).await;
+        }
+        self.out.venue(VenueEvent::CancelRefused { id, message: refusal_text(&error) }).await;
+        self.query(id, symbol).await;
+    }
+
+    /// What became of one order: its fills, then the order; or `Missing`.
+    pub async fn query(&self, id: ClientOrderId, symbol: Symbol) {
+        if let Err(error) = self.try_query(id, symbol).await {
+            self.out.failed(&error).await;
+        }
+    }
+
+    async fn try_query(&self, id: ClientOrderId, symbol: Symbol) -> Result<(), ClientError> {
+        match self.rest.query(id, symbol).await {
+            Ok(order) => self.tell_order_with_fills(order).await,
+            Err(error) if error.is_unknown_order() => self.out.venue(VenueEvent::Missing { id }).await,
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    async fn tell_order_with_fills(&self, order: VenueOrder) {
+        self.tell_fills_or_fail(&order).await;
+        self.tell(VenueEvent::Order(order)).await;
+    }
+
+    async fn tell_fills_or_fail(&self, order: &VenueOrder) {
+        if let Err(error) = self.tell_fills(order).await {
+            self.out.failed(&error).await;
+        }
+    }
+
+    /// All trades of an order, once they add up to what the order says.
+    async fn tell_fills(&self, order: &VenueOrder) -> Result<(), ClientError> {
+        if !order.filled.is_positive() {
+            return Ok(());
+        }
+        for check in 1..=TRADE_LAG_CHECKS {
+            let trades = self.rest.my_trades(order.symbol, TradesOf::Order(order.order_id)).await?;
+            let complete = trades.iter().map(|t| t.qty).sum::<Qty>() >= order.filled;
+            if complete || check == TRADE_LAG_CHECKS {
+                for trade in trades {
+                    self.out.venue(VenueEvent::Fill(trade.into_fill(order.id))).await;
+                }
+                break;
+            }
+            tokio::time::sleep(TRADE_LAG).await;
+        }
+        Ok(())
+    }
+
+    /// Balances and the open orders of ours.
+    pub async fn state(&self) -> Result<(), ClientError> {
+        let at = self.rest.venue_now();
+        let account = self.rest.account().await?;
+        self.out.venue(VenueEvent::Balances { at, balances: account.balances }).await;
+        for &symbol in &self.symbols {
+            for order in self.rest.open_orders(symbol).await?.ours {
+                self.out.venue(VenueEvent::Order(order)).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Balances alone: the periodic comparison.
+    pub async fn balances(&self) -> Result<(), ClientError> {
+        let at = self.rest.venue_now();
+        let balances = self.rest.account().await?.balances;
+        self.out.venue(VenueEvent::Balances { at, balances }).await;
+        Ok(())
+    }
+
+    /// Reconciles after every (re)connection of the user stream and whenever it is asked to, until it succeeds.
+    pub async fn keep_reconciled(&self) {
+        loop {
+            self.compare.notified().await;
+            let mut attempt = 0;
+            while !self.out.is_closed() && self.is_up() {
+                match self.reconcile().await {
+                    Ok(true) => {
+                        self.first_reconciled.notify_one();
+                        break;
+                    }
+                    // The stream broke meanwhile: what was read may be outdated, and the next connection starts anew.
+                    Ok(false) => break,
+                    Err(error) => self.out.failed(&error).await,
+                }
+                attempt += 1;
+                tokio::time::sleep(backoff(attempt, FIRST_PAUSE, LONGEST_PAUSE)).await;
+            }
+        }
+    }
+
+    /// States the whole account. False when the user stream broke meanwhile.
+    async fn reconcile(&self) -> Result<bool, ClientError> {
+        let epoch = self.epoch.load(Ordering::SeqCst);
+        // Dated before the questions, so that a later message of the stream is never taken for older.
+        let at = self.rest.venue_now();
+        let expected: Vec<(ClientOrderId, Symbol)> = self.live().iter().map(|(id, symbol)| (*id, *symbol)).collect();
+        let mut open = OpenOrders::default();
+        for &symbol in &self.symbols {
+            let found = self.rest.open_orders(symbol).await?;
+            open.foreign += found.foreign;
+            open.ours.extend(found.ours);
+        }
+        for order in &open.ours {
+            self.live().insert(order.id, order.symbol);
+            self.tell_fills(order).await?;
+        }
+        for (id, symbol) in expected {
+            if !open.ours.iter().any(|o| o.id == id) {
+                self.try_query(id, symbol).await?;
+            }
+        }
+        let balances = self.rest.account().await?.balances;
+        if self.epoch.load(Ordering::SeqCst) != epoch {
+            return Ok(false);
+        }
+        self.out.venue(VenueEvent::Reconciled { at, balances, open: open.ours, foreign_orders: open.foreign }).await;
+        Ok(true)
+    }
+}
+
+/// The venue's own words if it spoke.
+fn refusal_text(error: &ClientError) -> String {
+    match error {
+        ClientError::Venue { code, message, .. } => format!("{message} ({code})"),
+        other => described(other),
+    }
+}

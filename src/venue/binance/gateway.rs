@@ -1,0 +1,322 @@
+//! The venue as the program sees it: requests go in, events come out, everything in between is kept alive here.
+//!
+//! At the start: clock, instruments with this account's fees, user stream, reconciliation, market streams. Requests are served from the
+//! first moment. Without credentials there is no user stream and nothing is reconciled (paper mode).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{MissedTickBehavior, timeout};
+
+use super::account::Account;
+use super::clock::LocalClock;
+use super::endpoint::{Credentials, Endpoint};
+use super::error::ClientError;
+use super::http::backoff;
+use super::market_stream::MarketStream;
+use super::outbox::Outbox;
+use super::rest::RestClient;
+use super::user_stream::UserStream;
+use crate::domain::{ClientOrderId, FeeRates, Instrument, Symbol};
+use crate::protocol::{Event, Request, VenueEvent};
+
+const PROBE_EVERY: Duration = Duration::from_secs(30);
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How long requests under way may take after the last one came in.
+const FAREWELL: Duration = Duration::from_secs(15);
+const SNAPSHOT_REQUESTS: usize = 64;
+
+pub struct GatewayConfig {
+    pub endpoint: Endpoint,
+    /// `None`: public data only.
+    pub credentials: Option<Credentials>,
+    pub symbols: Vec<Symbol>,
+    /// Orders of earlier runs whose end is not known.
+    pub carried_orders: Vec<(ClientOrderId, Symbol)>,
+    /// Fees until (or unless) the account's own are known.
+    pub default_fees: FeeRates,
+    /// The box's clock, the same that stamps events.
+    pub clock: LocalClock,
+    /// A market stream that says nothing for this long is dead; 15 s in normal use.
+    pub stale_after: Duration,
+}
+
+/// A running connection to a venue.
+pub struct Gateway {
+    rest: RestClient,
+    task: JoinHandle<()>,
+}
+
+impl Gateway {
+    /// Starts on the current tokio runtime. Ends when `requests` is closed (requests under way are finished) or `events` is.
+    ///
+    /// # Errors
+    /// When the secure transport cannot be set up.
+    pub fn start(config: GatewayConfig, requests: Receiver<Request>, events: Sender<Event>) -> Result<Self, ClientError> {
+        let rest = RestClient::new(config.endpoint.clone(), config.credentials.clone(), config.clock.clone())?;
+        let out = Outbox(events);
+        let account = Arc::new(Account::new(rest.clone(), out.clone(), config.symbols.clone(), config.carried_orders.clone()));
+        let (snapshots, wanted) = mpsc::channel(SNAPSHOT_REQUESTS);
+        let market = MarketStream { rest: rest.clone(), symbols: config.symbols.clone(), out, wanted, stale_after: config.stale_after };
+        let mut standing = JoinSet::new();
+        standing.spawn(start_up(config, account.clone(), market));
+        let task = tokio::spawn(serve(account, requests, snapshots, standing));
+        Ok(Self { rest, task })
+    }
+
+    /// The same client, for downloads: it shares the request budget.
+    #[must_use]
+    pub fn rest(&self) -> RestClient {
+        self.rest.clone()
+    }
+
+    /// Waits until the gateway has ended (close its request channel first).
+    pub async fn ended(self) {
+        if let Err(error) = self.task.await {
+            tracing::error!(%error, "the venue gateway did not end cleanly");
+        }
+    }
+}
+
+async fn serve(account: Arc<Account>, mut requests: Receiver<Request>, snapshots: Sender<Symbol>, mut standing: JoinSet<()>) {
+    let mut under_way = JoinSet::new();
+    while let Some(request) = requests.recv().await {
+        while under_way.try_join_next().is_some() {}
+        let account = account.clone();
+        match request {
+            Request::Place { order, opening } => drop(under_way.spawn(async move { account.place(order, opening).await })),
+            Request::Cancel { id, symbol, .. } => drop(under_way.spawn(async move { account.cancel(id, symbol).await })),
+            Request::Query { id, symbol } => drop(under_way.spawn(async move { account.query(id, symbol).await })),
+            Request::Account => drop(under_way.spawn(async move {
+                if let Err(error) = account.state().await {
+                    account.out.failed(&error).await;
+                }
+            })),
+            Request::Snapshot { symbol } => {
+                if snapshots.try_send(symbol).is_err() {
+                    tracing::debug!(%symbol, "no market stream takes snapshot requests now; it fetches them when it starts");
+                }
+            }
+        }
+    }
+    let rest = async { while under_way.join_next().await.is_some() {} };
+    if timeout(FAREWELL, rest).await.is_err() {
+        tracing::warn!("requests to the venue were still under way at the end");
+    }
+    standing.shutdown().await;
+}
+
+async fn start_up(config: GatewayConfig, account: Arc<Account>, market: MarketStream) {
+    let clock = until_done(&account, || account.rest.sample_clock()).await;
+    let instruments = until_done(&account, || load_instruments(&config, &account.rest)).await;
+    let quotes = instruments.iter().map(|i| (i.symbol, i.quote)).collect();
+    account.out.venue(VenueEvent::Instruments(instruments)).await;
+    account.out.clock(clock).await;
+    let probes = probe_periodically(&account, config.credentials.is_some());
+    match config.credentials {
+        Some(credentials) => {
+            let user = UserStream { account: account.clone(), credentials, quotes };
+            let market = async {
+                account.reconciled_once().await;
+                market.run().await;
+            };
+            tokio::join!(user.run(), account.keep_reconciled(), market, probes);
+        }
+        None => {
+            tokio::join!(market.run(), probes);
+        }
+    }
+}
+
+/// The markets' rules with this account's fees.
+async fn load_instruments(config: &GatewayConfig, rest: &RestClient) -> Result<Vec<Instrument>, ClientError> {
+    let mut instruments = rest.exchange_info(&config.symbols, config.default_fees).await?;
+    if config.credentials.is_some() {
+        for instrument in &mut instruments {
+            instrument.fees = rest.account_commission(instrument.symbol).await?;
+        }
+    }
+    Ok(instruments)
+}
+
+/// Tries until it succeeds; every failure is told.
+async fn until_done<T, F: Future<Output = Result<T, ClientError>>>(account: &Account, mut attempt: impl FnMut() -> F) -> T {
+    let mut failures = 0;
+    loop {
+        match attempt().await {
+            Ok(value) => return value,
+            Err(error) => account.out.failed(&error).await,
+        }
+        failures += 1;
+        tokio::time::sleep(backoff(failures, FIRST_PAUSE, LONGEST_PAUSE)).await;
+    }
+}
+
+async fn probe_periodically(account: &Account, with_account: bool) {
+    let mut due = tokio::time::interval(PROBE_EVERY);
+    due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    due.tick().await;
+    while !account.out.is_closed() {
+        due.tick().await;
+        match account.rest.sample_clock().await {
+            Ok(sample) => account.out.clock(sample).await,
+            Err(error) => account.out.failed(&error).await,
+        }
+        if with_account && let Err(error) = account.balances().await {
+            account.out.failed(&error).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::monotonic_clock;
+    use super::super::test_venue::{Answer, KEY, SECRET, Seen, Step, TestVenue, fail, ok};
+    use super::*;
+    use crate::domain::{Bps, MarketData, OrderStatus, RunId};
+    use crate::protocol::{Stream, VenueFill, VenueOrder};
+
+    const FEES: FeeRates = FeeRates { maker: Bps::from_bps(10), taker: Bps::from_bps(10) };
+    const OURS: ClientOrderId = ClientOrderId { run: RunId(0x1f), sequence: 0x2a };
+
+    fn answer(seen: &Seen) -> Answer {
+        match (seen.method.as_str(), seen.path.as_str()) {
+            (_, "/api/v3/time") => ok(format!(r#"{{"serverTime":{}}}"#, monotonic_clock()().millis())),
+            (_, "/api/v3/exchangeInfo") => {
+                ok(r#"{"symbols":[{"symbol":"BTCUSDT","status":"TRADING","baseAsset":"BTC","quoteAsset":"USDT","filters":[
+                {"filterType":"PRICE_FILTER","minPrice":"0.01","maxPrice":"1000000","tickSize":"0.01"},
+                {"filterType":"LOT_SIZE","minQty":"0.00001","maxQty":"9000","stepSize":"0.00001"}]}]}"#)
+            }
+            (_, "/api/v3/account/commission") => {
+                ok(r#"{"symbol":"BTCUSDT","standardCommission":{"maker":"0.0005","taker":"0.0007","buyer":"0","seller":"0"}}"#)
+            }
+            (_, "/api/v3/depth") => ok(r#"{"lastUpdateId":10,"bids":[["99","1"]],"asks":[["101","1"]]}"#),
+            (_, "/api/v3/openOrders") => ok("[]"),
+            (_, "/api/v3/account") => ok(r#"{"balances":[{"asset":"USDT","free":"1000","locked":"0"}]}"#),
+            ("GET", "/api/v3/order") => ok(r#"{"symbol":"BTCUSDT","orderId":28,"clientOrderId":"h000000000000001f-2a","origQty":"0.5",
+                "executedQty":"0.5","status":"FILLED","side":"BUY","updateTime":5}"#),
+            ("DELETE", "/api/v3/order") => fail(400, r#"{"code":-2011,"msg":"Unknown order sent."}"#),
+            (_, "/api/v3/myTrades") => ok(r#"[{"symbol":"BTCUSDT","id":77,"orderId":28,"price":"100","qty":"0.5","commission":"0.05",
+                "commissionAsset":"USDT","time":5,"isBuyer":true,"isMaker":true}]"#),
+            _ => fail(404, "unexpected"),
+        }
+    }
+
+    fn depth(first: u64, last: u64) -> Step {
+        Step::Send(format!(
+            r#"{{"stream":"btcusdt@depth@100ms","data":{{"e":"depthUpdate","E":1,"s":"BTCUSDT","U":{first},"u":{last},"b":[],"a":[]}}}}"#
+        ))
+    }
+
+    fn play(path: &str, before: usize) -> Vec<Step> {
+        match (path, before) {
+            ("/stream", 0) => vec![depth(9, 11), Step::Send("not json".into()), Step::Receive],
+            ("/stream", _) => vec![depth(11, 12), Step::Stay],
+            _ => vec![Step::Receive, Step::Send(r#"{"id":"user-stream","status":200,"result":{"subscriptionId":0}}"#.into()), Step::Stay],
+        }
+    }
+
+    struct Running {
+        requests: Sender<Request>,
+        events: Receiver<Event>,
+        gateway: Gateway,
+    }
+
+    fn start(venue: &TestVenue, credentials: Option<Credentials>, stale_after: Duration) -> Running {
+        let (requests, taken) = mpsc::channel(8);
+        let (out, events) = mpsc::channel(64);
+        let config = GatewayConfig {
+            endpoint: venue.endpoint.clone(),
+            credentials,
+            symbols: vec!["BTCUSDT".parse().unwrap()],
+            carried_orders: vec![(OURS, "BTCUSDT".parse().unwrap())],
+            default_fees: FEES,
+            clock: monotonic_clock(),
+            stale_after,
+        };
+        Running { requests, events, gateway: Gateway::start(config, taken, out).unwrap() }
+    }
+
+    impl Running {
+        async fn until(&mut self, wanted: impl Fn(&Event) -> bool) -> Vec<Event> {
+            let mut all = Vec::new();
+            loop {
+                let event = timeout(Duration::from_secs(20), self.events.recv()).await.expect("the event comes").unwrap();
+                all.push(event);
+                if wanted(&all[all.len() - 1]) {
+                    return all;
+                }
+            }
+        }
+    }
+
+    const fn is_link(event: &Event, wanted: Stream, state: bool) -> bool {
+        matches!((event, wanted), (Event::Venue(VenueEvent::Link { stream: Stream::Market, up }), Stream::Market)
+            | (Event::Venue(VenueEvent::Link { stream: Stream::User, up }), Stream::User) if *up == state)
+    }
+
+    fn is_market(event: &Event, wanted: fn(&MarketData) -> bool) -> bool {
+        matches!(event, Event::Market(update) if wanted(&update.data))
+    }
+
+    #[tokio::test]
+    async fn the_account_is_stated_before_the_market_opens() {
+        let venue = TestVenue::start_with_streams(|seen, _| answer(seen), play).await;
+        let mut running = start(&venue, Some(Credentials::new(KEY, SECRET)), Duration::from_secs(15));
+        let events = running.until(|e| is_link(e, Stream::Market, true)).await;
+        let venue_events: Vec<&VenueEvent> = events.iter().filter_map(|e| if let Event::Venue(v) = e { Some(v) } else { None }).collect();
+        let [
+            VenueEvent::Instruments(instruments),
+            VenueEvent::Link { stream: Stream::User, up: true },
+            VenueEvent::Fill(VenueFill { id: OURS, trade_id, .. }),
+            VenueEvent::Order(VenueOrder { id: OURS, status: OrderStatus::Filled, .. }),
+            VenueEvent::Reconciled { balances, open, foreign_orders: 0, .. },
+            VenueEvent::Link { stream: Stream::Market, up: true },
+        ] = venue_events.as_slice()
+        else {
+            panic!("{venue_events:#?}")
+        };
+        assert_eq!((instruments[0].fees.taker, trade_id.0, open.len()), (Bps::from_bps(7), 77, 0));
+        assert_eq!(balances[0].free.to_string(), "1000");
+        let subscription = venue.seen("/ws-api/v3").into_iter().find(|s| s.method == "TEXT").unwrap().params;
+        assert!(subscription.contains("userDataStream.subscribe.signature") && !subscription.contains(SECRET), "{subscription}");
+    }
+
+    #[tokio::test]
+    async fn a_refused_cancel_is_followed_by_what_became_of_the_order() {
+        let venue = TestVenue::start_with_streams(|seen, _| answer(seen), play).await;
+        let mut running = start(&venue, None, Duration::from_secs(15));
+        let config_had_no_key = running.until(|e| is_link(e, Stream::Market, true)).await;
+        assert!(!config_had_no_key.iter().any(|e| matches!(e, Event::Venue(VenueEvent::Reconciled { .. }))));
+        let mut running = start(&venue, Some(Credentials::new(KEY, SECRET)), Duration::from_secs(15));
+        running.until(|e| is_link(e, Stream::Market, true)).await;
+        running.requests.send(Request::Cancel { id: OURS, symbol: "BTCUSDT".parse().unwrap(), order_id: None }).await.unwrap();
+        let events = running.until(|e| matches!(e, Event::Venue(VenueEvent::Order(_)))).await;
+        assert!(events.iter().any(|e| matches!(e, Event::Venue(VenueEvent::CancelRefused { id: OURS, .. }))));
+        assert!(events.iter().any(|e| matches!(e, Event::Venue(VenueEvent::Fill(_)))));
+        drop(running.requests);
+        running.gateway.ended().await;
+    }
+
+    #[tokio::test]
+    async fn a_broken_market_stream_is_announced_and_comes_back() {
+        let venue = TestVenue::start_with_streams(|seen, _| answer(seen), play).await;
+        let mut running = start(&venue, None, Duration::from_secs(2));
+        let up = running.until(|e| is_market(e, |d| matches!(d, MarketData::Depth(_)))).await;
+        assert!(
+            up.iter().any(|e| is_market(e, |d| matches!(d, MarketData::Snapshot(_)))),
+            "the snapshot comes before the first difference"
+        );
+        // The first stream then says nothing more, so that it counts as dead.
+        let down = running.until(|e| is_link(e, Stream::Market, false)).await;
+        assert!(down.iter().any(|e| is_market(e, |d| matches!(d, MarketData::Interrupted))));
+        assert!(down.iter().any(|e| matches!(e, Event::Probe(crate::protocol::Probe::Unreadable { lines: 1 }))));
+        let again = running.until(|e| is_market(e, |d| matches!(d, MarketData::Depth(_)))).await;
+        assert!(again.iter().any(|e| is_link(e, Stream::Market, true)));
+        assert!(again.iter().any(|e| is_market(e, |d| matches!(d, MarketData::Snapshot(_)))));
+        assert!(venue.seen("/stream")[0].params.contains("btcusdt@depth@100ms/btcusdt@trade/btcusdt@bookTicker"));
+    }
+}

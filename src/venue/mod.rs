@@ -1,0 +1,19 @@
+//! The outside: the Binance client, recorded captures, and candle files.
+//!
+//! *Takes / gives*: `protocol::Request` and files in; `protocol::Event`, candles and `MarketUpdate`s out.
+//!
+//! Invariants
+//! 1. A line that cannot be read costs that line only (`capture::tests::a_corrupt_line_costs_itself_only`).
+//! 2. A bad row is named with its line and the good rows are kept (`ohlcv::tests::bad_rows_are_named_and_good_ones_kept`).
+//! 3. An order whose fate is not proven is reported as unknown, never as refused
+//!    (`binance::error::tests::an_order_is_refused_only_when_the_venue_says_so`).
+//!
+//! *Never*: decide anything; let a wire type escape.
+
+pub mod binance;
+pub mod capture;
+mod inferred;
+mod market_frame;
+pub mod ohlcv;
+
+pub use inferred::infer_instrument;
