@@ -1,3 +1,8 @@
 //! The program's door; everything else is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+use std::time::Instant;
+
+fn main() -> ExitCode {
+    huracan::app::main(Instant::now())
+}

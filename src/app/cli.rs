@@ -1,0 +1,278 @@
+//! The command line as people type it; nothing here touches the world.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::domain::{Interval, Symbol};
+use crate::protocol::Mode;
+
+/// A crypto trading engine in one binary with one data file. Without a command it runs the demo.
+#[derive(Debug, Parser)]
+#[command(name = "huracan", version, about, propagate_version = true)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(flatten)]
+    pub run: RunArgs,
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// Answer in JSON on standard output.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// A settings file; may be given several times, later ones win.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Vec<PathBuf>,
+    /// One setting, such as limits.max_daily_loss=100.
+    #[arg(long, global = true, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// The data file.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub data: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Trade: the demo (default), paper, or live.
+    Run(RunArgs),
+    /// Run the simulated exchange as its own process.
+    Exchange(ExchangeArgs),
+    /// Import, download, list and check candles.
+    #[command(subcommand)]
+    Data(DataCommand),
+    /// Rebuild the order book of captures; report gaps and the final top levels.
+    Book { captures: Vec<PathBuf> },
+    /// Train the models on stored candles and judge them out of sample.
+    Train(TrainArgs),
+    /// Run the engine over stored candles.
+    Backtest(BacktestArgs),
+    /// The stored models.
+    #[command(subcommand)]
+    Models(ModelsCommand),
+    /// The memory of trades.
+    #[command(subcommand)]
+    Memory(MemoryCommand),
+    /// Replay a run from its journal (the newest, if none is named).
+    Replay {
+        run: Option<String>,
+        /// Recompute every effect and compare it with the journal.
+        #[arg(long)]
+        verify: bool,
+    },
+    /// Copy the data file, consistently, while it is in use or not.
+    Backup { dest: PathBuf },
+    /// Check every table of a data file.
+    Verify { file: Option<PathBuf> },
+    /// Give back the unused space of a data file.
+    Compact,
+    /// The settings.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ModeArg {
+    Demo,
+    Paper,
+    Live,
+}
+
+impl From<ModeArg> for Mode {
+    fn from(mode: ModeArg) -> Self {
+        match mode {
+            ModeArg::Demo => Self::Demo,
+            ModeArg::Paper => Self::Paper,
+            ModeArg::Live => Self::Live,
+        }
+    }
+}
+
+/// Which models may trade.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum ModelArg {
+    /// Only one that passed its gates.
+    #[default]
+    Champion,
+    /// Also one that failed them; demo and paper only.
+    Shadow,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum SpeedArg {
+    #[value(name = "1")]
+    #[default]
+    One,
+    #[value(name = "10")]
+    Ten,
+    Max,
+}
+
+#[derive(Debug, Clone, Args, Default)]
+pub struct RunArgs {
+    #[arg(long, value_enum)]
+    pub mode: Option<ModeArg>,
+    /// A venue that runs elsewhere, by its REST address.
+    #[arg(long, value_name = "URL")]
+    pub venue: Option<String>,
+    /// No terminal; log to the log file, print a summary at the end.
+    #[arg(long)]
+    pub headless: bool,
+    /// Stop after this long, counted from the start of the program.
+    #[arg(long = "for", value_name = "10m", value_parser = duration)]
+    pub duration: Option<std::time::Duration>,
+    /// Recorded market data instead of a live market (paper only); may be given several times.
+    #[arg(long, value_name = "CAPTURE")]
+    pub replay: Vec<PathBuf>,
+    #[arg(long, value_enum, default_value_t)]
+    pub model: ModelArg,
+    /// Seed of the demo's market and of training.
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Speed of a replay.
+    #[arg(long, value_enum, default_value_t)]
+    pub speed: SpeedArg,
+}
+
+#[derive(Debug, Args)]
+pub struct ExchangeArgs {
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
+    pub listen: std::net::SocketAddr,
+    /// Keep accounts and orders in this file.
+    #[arg(long, value_name = "FILE")]
+    pub state: Option<PathBuf>,
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Recorded market data instead of the synthetic market; may be given several times.
+    #[arg(long, value_name = "CAPTURE")]
+    pub replay: Vec<PathBuf>,
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10))]
+    pub speed: u32,
+    /// Exchange clock less this computer's, milliseconds.
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
+    pub skew_ms: i64,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum DataCommand {
+    /// Import captures and candle files.
+    Import {
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        #[arg(long)]
+        symbol: Option<Symbol>,
+        #[arg(long)]
+        interval: Option<Interval>,
+        /// The instrument's rules (TOML) instead of inferred ones.
+        #[arg(long, value_name = "FILE")]
+        instrument: Option<PathBuf>,
+    },
+    /// Download candles from the venue.
+    Fetch {
+        #[arg(long)]
+        symbol: Symbol,
+        #[arg(long)]
+        interval: Interval,
+        /// First day, such as 2024-01-31, or a length such as 30d.
+        #[arg(long)]
+        since: String,
+        #[arg(long, value_name = "URL")]
+        venue: Option<String>,
+    },
+    /// What is stored.
+    List,
+    /// Gaps and unsound candles of what is stored.
+    Check,
+    /// Write candles as CSV files.
+    Export {
+        #[arg(long)]
+        out: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct TrainArgs {
+    #[arg(long)]
+    pub symbol: Vec<Symbol>,
+    #[arg(long)]
+    pub lookback_days: Option<u32>,
+    #[arg(long)]
+    pub interval: Option<Interval>,
+    #[arg(long)]
+    pub seed: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub struct BacktestArgs {
+    #[arg(long)]
+    pub symbol: Vec<Symbol>,
+    #[arg(long)]
+    pub since: Option<String>,
+    #[arg(long)]
+    pub until: Option<String>,
+    #[arg(long)]
+    pub interval: Option<Interval>,
+    /// Both fees, instead of the instrument's.
+    #[arg(long)]
+    pub fee_bps: Option<f64>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ModelsCommand {
+    List,
+    /// One model with its gates, lineage and report; the first characters of its id are enough.
+    Show { id: String },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum MemoryCommand {
+    /// The trades most like the newest decision of a symbol.
+    Search {
+        #[arg(long)]
+        symbol: Option<Symbol>,
+        #[arg(long, default_value_t = 16)]
+        count: usize,
+    },
+    Show { number: u64 },
+    Stats,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Write the built-in settings, with their comments, to huracan.toml.
+    Init,
+    /// The settings in force, after all layers.
+    Show,
+    /// Check the settings and say what they mean.
+    Check,
+}
+
+fn duration(text: &str) -> Result<std::time::Duration, String> {
+    let interval: Interval = text.parse().map_err(|_| format!("'{text}' is not a duration; write 90s, 10m or 2h"))?;
+    Ok(std::time::Duration::from_secs(interval.secs().unsigned_abs()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn run_is_the_command_without_a_command() {
+        let bare = Cli::parse_from(["huracan", "--mode", "paper", "--for", "3m", "--json"]);
+        assert!(bare.command.is_none() && bare.global.json);
+        assert_eq!(bare.run.mode, Some(ModeArg::Paper));
+        let named = Cli::parse_from(["huracan", "run", "--for", "90s", "--json", "--data", "x.redb"]);
+        let Some(Command::Run(run)) = named.command else { panic!("run") };
+        assert_eq!(run.duration.map(|d| d.as_secs()), Some(90));
+        assert_eq!(named.global.data, Some("x.redb".into()));
+    }
+}

@@ -1,0 +1,127 @@
+//! From what was written to what a run needs, with the checks that need more than one key.
+
+use super::Config;
+use crate::app::failure::{Failure, Outcome};
+use crate::domain::{Bps, Money};
+use crate::engine::{Settings, TimeScale};
+use crate::protocol::Mode;
+use crate::trading::risk::Limits;
+
+/// Spread assumed for the break-even check before a book is seen.
+const TYPICAL_SPREAD: Bps = Bps::from_bps(1);
+
+/// The engine's settings for a mode. `replay`: a capture, which decides on short bars.
+#[must_use]
+pub fn engine_settings(config: &Config, mode: Mode, replay: bool) -> Settings {
+    let (symbols, quote) = config.markets_of(mode);
+    let demo = mode == Mode::Demo;
+    let mut time_scale = if demo { config.demo.time_scale.clone() } else { config.time_scale.clone() };
+    if replay {
+        time_scale.bar = config.replay.bar;
+    }
+    let mut limits = config.limits.clone();
+    if demo {
+        limits.cool_down_ms = config.demo.exploration.cool_down_ms;
+    }
+    Settings {
+        mode,
+        symbols: symbols.to_vec(),
+        quote,
+        time_scale,
+        limits,
+        execution: if demo { config.demo.execution.clone() } else { config.execution.clone() },
+        decision: config.decision.clone(),
+        exploration: demo.then(|| config.demo.exploration.allowance()),
+        health: config.health.clone(),
+        graph_from: config.memory.graph_from,
+    }
+}
+
+pub(super) fn check(config: &Config) -> Outcome {
+    check_limits(&config.limits)?;
+    check_time_scale("time_scale", &config.time_scale, config)?;
+    check_time_scale("demo.time_scale", &config.demo.time_scale, config)?;
+    let percent = config.demo.exploration.equity_percent;
+    if !(0.0..=1.0).contains(&percent) {
+        return Err(Failure::usage(format!("demo.exploration.equity_percent is {percent}: at most 1")));
+    }
+    for (name, percent) in [("decision.position_percent", config.decision.position_percent)] {
+        if !(percent > 0.0 && percent <= 100.0) {
+            return Err(Failure::usage(format!("{name} is {percent}: above 0, at most 100")));
+        }
+    }
+    if config.markets.symbols.is_empty() || config.demo.symbols.is_empty() {
+        return Err(Failure::usage("markets.symbols and demo.symbols need at least one symbol"));
+    }
+    if !["error", "warn", "info", "debug", "trace"].contains(&config.log.level.as_str()) {
+        return Err(Failure::usage(format!("log.level is {}: error, warn, info, debug or trace", config.log.level)));
+    }
+    Ok(())
+}
+
+fn check_limits(limits: &Limits) -> Outcome {
+    let money = [
+        ("limits.max_order_notional", limits.max_order_notional),
+        ("limits.max_position_notional", limits.max_position_notional),
+        ("limits.max_exposure", limits.max_exposure),
+        ("limits.max_daily_loss", limits.max_daily_loss),
+    ];
+    for (name, value) in money {
+        if value <= Money::ZERO {
+            return Err(Failure::usage(format!("{name} is {value}: it must be above 0")));
+        }
+    }
+    if limits.max_order_notional > limits.max_position_notional {
+        return Err(Failure::usage("limits.max_order_notional is above limits.max_position_notional: one order could not be held"));
+    }
+    if limits.max_position_notional > limits.max_exposure {
+        return Err(Failure::usage("limits.max_position_notional is above limits.max_exposure: one position could not be held"));
+    }
+    if limits.max_drawdown_bps <= Bps::ZERO {
+        return Err(Failure::usage("limits.max_drawdown_bps must be above 0"));
+    }
+    Ok(())
+}
+
+/// The bracket must be able to earn its costs, or say plainly (by its own limit) that it can not.
+fn check_time_scale(name: &str, scale: &TimeScale, config: &Config) -> Outcome {
+    if scale.horizon_bars == 0 || !(scale.target_sigma > 0.0 && scale.stop_sigma > 0.0 && scale.typical_minute_bps > 0.0) {
+        return Err(Failure::usage(format!("{name}: horizon, target, stop and typical volatility must be above 0")));
+    }
+    let break_even = scale.break_even(config.fees(), TYPICAL_SPREAD);
+    if break_even > scale.max_break_even {
+        return Err(Failure::refused(format!(
+            "{name}: this bracket breaks even at {:.0} % winners, the limit is {:.0} %: hold longer, widen the target, or lower the fees \
+             ({name}.max_break_even overrules)",
+            break_even * 100.0,
+            scale.max_break_even * 100.0
+        )));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::load;
+    use crate::app::failure::ExitKind;
+
+    fn refusal(set: &str) -> (ExitKind, String) {
+        let failure = load(&[], std::iter::empty(), &[set.to_owned()]).expect_err(set);
+        (failure.kind, failure.to_string())
+    }
+
+    #[test]
+    fn limits_that_contradict_are_refused() {
+        assert_eq!(refusal("limits.max_order_notional=5000").0, ExitKind::Usage);
+        assert_eq!(refusal("limits.max_position_notional=5000").0, ExitKind::Usage);
+        assert_eq!(refusal("limits.max_daily_loss=0").0, ExitKind::Usage);
+        assert_eq!(refusal("demo.exploration.equity_percent=2").0, ExitKind::Usage);
+    }
+
+    #[test]
+    fn a_bracket_that_can_not_earn_its_costs_is_refused() {
+        let (kind, text) = refusal("time_scale.horizon_bars=3");
+        assert_eq!(kind, ExitKind::Refused);
+        assert!(text.contains("breaks even at"), "{text}");
+    }
+}
