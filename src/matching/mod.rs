@@ -1,0 +1,44 @@
+//! An exchange's own rules, pure: orders, balances, fees and queue positions among displayed market data.
+//!
+//! *Takes*: market data (`MarketUpdate`), order requests and cancels, each with its time. *Gives*: `Report`s, and answers to queries.
+//! It serves paper trading and backtests (our orders among real, recorded or synthetic levels) and the simulated exchange server.
+//!
+//! How a resting order fills
+//! - When it arrives, the quantity displayed at its price is ahead of it. Where the display does not reach, the queue is unknown (endless)
+//!   until it does. A level that shrinks shortens the queue to at most what is displayed; a level that grows grows behind us.
+//! - A public trade at its price from the opposite aggressor eats the queue first, then the order. A trade beyond its price fills it whole.
+//! - When the displayed opposite side reaches its price, it fills up to that side's quantity. All fills are at its own price, as maker.
+//! - With quotes alone (candle backtests) the last rule is the only one.
+//!
+//! How a taking order fills: it walks what is displayed and other customers' resting orders, best price first. What it took stays
+//! taken until the displayed quantity changes. With quotes alone a market order's rest fills `impact` worse than the quote. An order that
+//! would meet one of its own account expires there.
+//!
+//! Invariants
+//! 1. Balances are never negative; totals change only by fills and fees (`tests::balances_follow_fills_and_fees_and_nothing_else`).
+//! 2. filled <= ordered; a final order never changes (same test).
+//! 3. An unknown book refuses every order (`tests::each_refusal_has_its_cause`).
+//! 4. Accounts, orders and fills survive a restart (`tests::a_restart_keeps_accounts_orders_and_fills`).
+//! 5. The same calls give the same reports: no clock, no randomness.
+//!
+//! *Never*: a strategy, a clock, a socket.
+
+mod account;
+mod delay;
+mod display;
+mod exchange;
+mod order;
+mod queries;
+mod queue;
+mod reject;
+mod saved;
+mod settle;
+mod taker;
+#[cfg(test)]
+mod tests;
+
+pub use delay::DelayQueue;
+pub use exchange::{Exchange, ExchangeConfig};
+pub use order::{AccountId, Execution, Expiry, OrderRef, OrderRequest, OrderView, Report, ReportKind};
+pub use queries::TradeFilter;
+pub use reject::Reject;
