@@ -3,3 +3,4 @@
 pub mod domain;
 pub mod matching;
 pub mod protocol;
+pub mod venue;
