@@ -30,7 +30,7 @@ pub(super) struct Floor {
 }
 
 impl Floor {
-    /// Starts the thread; it ends when the last handle is gone.
+    /// Starts the thread; it ends when the hall is closing or the last handle is gone.
     pub fn start(hall: Hall) -> std::io::Result<(Self, JoinHandle<()>)> {
         let (jobs, waiting) = sync_channel(JOBS_WAITING);
         let thread = thread::Builder::new().name("exchange".into()).spawn(move || work(hall, &waiting))?;
@@ -72,7 +72,16 @@ fn work(mut hall: Hall, jobs: &Receiver<Job>) {
             next_pump = Instant::now() + PUMP_EVERY;
         }
         match hall.settle() {
-            Ok(()) => answers.into_iter().for_each(|answer| answer()),
+            Ok(()) => {
+                answers.into_iter().for_each(|answer| answer());
+                if hall.closing {
+                    return;
+                }
+            }
+            Err(error) if hall.closing => {
+                tracing::error!(%error, "the exchange closes with unsaved changes");
+                return;
+            }
             Err(error) => tracing::error!(%error, "the exchange's state could not be saved; requests stay unanswered"),
         }
     }

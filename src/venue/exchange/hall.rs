@@ -32,6 +32,8 @@ pub(super) struct Hall {
     pub orders: OrderCount,
     pub clock: Clock,
     pub symbols: Vec<Symbol>,
+    /// The thread ends after the next save.
+    pub closing: bool,
     feeds: Feeds,
     state: StatePersistence,
     seed: u64,
@@ -65,6 +67,7 @@ impl Hall {
             orders: OrderCount::new(),
             clock: parts.clock,
             symbols,
+            closing: false,
             feeds: Feeds::default(),
             state: parts.state,
             seed: parts.seed,
@@ -104,6 +107,11 @@ impl Hall {
         for report in reports {
             if matches!(report.kind, ReportKind::Rejected(_)) {
                 continue;
+            }
+            if let ReportKind::Fill(execution) = &report.kind
+                && execution.cumulative_qty == execution.qty
+            {
+                self.orders.first_fill(execution.role, report.at);
             }
             self.executions += 1;
             self.changed = true;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::refusal::ApiError;
-use crate::domain::Timestamp;
+use crate::domain::{Role, Timestamp};
 
 pub(super) const WEIGHT_PER_MINUTE: u32 = 6_000;
 pub(super) const ORDERS_PER_10_SECONDS: u32 = 100;
@@ -82,7 +82,7 @@ impl Weights {
     }
 }
 
-/// Orders accepted from the account.
+/// Orders accepted from the account, less what first fills give back: it is unfilled orders that are limited.
 #[derive(Debug)]
 pub(super) struct OrderCount {
     short: Window,
@@ -108,6 +108,17 @@ impl OrderCount {
     /// Counts one accepted order; gives the counts of the 10 seconds and of the day.
     pub fn add(&mut self, now: Timestamp) -> (u32, u32) {
         (self.short.add(now, 1), self.day.add(now, 1))
+    }
+
+    /// An order filled for the first time: as a taker it no longer counts, as a maker it earns room for more (Binance's sample values).
+    pub fn first_fill(&mut self, role: Role, now: Timestamp) {
+        let back = match role {
+            Role::Taker => 1,
+            Role::Maker => 5,
+        };
+        for window in [&mut self.short, &mut self.day] {
+            window.used = window.used(now).saturating_sub(back);
+        }
     }
 }
 
@@ -142,5 +153,7 @@ mod tests {
         assert_eq!((refused.code(), refused.status(), refused.retry()), (-1015, 429, Some((9, 10_000))));
         assert_eq!(orders.admit(Timestamp::from_millis(10_000)), Ok(()));
         assert_eq!(orders.add(Timestamp::from_millis(10_000)), (1, 101));
+        orders.first_fill(Role::Maker, Timestamp::from_millis(10_001));
+        assert_eq!(orders.add(Timestamp::from_millis(10_002)), (1, 97), "never below zero");
     }
 }

@@ -6,7 +6,7 @@
 //! One thread owns the exchange (`floor`); doors check signatures and limits and hand it jobs. The market moves every 25 ms.
 //!
 //! Served beyond Binance: klines of `5s`. Not served: conditional and list orders, replace and amend, `1w` and `1M` klines, SBE, `timeUnit`.
-//! Its own trades do not appear in the public market, and the order-count limit counts accepted orders without giving back for fills.
+//! The account's own orders and trades do not appear in the public market.
 //!
 //! Invariants
 //! 1. What was acknowledged survives a restart (`tests::trading::a_restart_keeps_orders_balances_and_trades`).

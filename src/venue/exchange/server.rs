@@ -3,13 +3,16 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{any, get};
+use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task;
+use tokio::time::timeout;
 
 use super::auth::KeyPair;
 use super::clock::Clock;
@@ -28,6 +31,7 @@ use crate::matching::flow::Flow;
 use crate::matching::{Exchange, ExchangeConfig};
 
 const LONGEST_BODY: usize = 64 * 1024;
+const CLOSING_WITHIN: Duration = Duration::from_secs(3);
 
 /// The simulated exchange.
 pub struct ExchangeServer;
@@ -45,7 +49,8 @@ pub struct Running {
     pub addr: SocketAddr,
     shutdown: watch::Sender<bool>,
     serving: task::JoinHandle<()>,
-    floor: JoinHandle<()>,
+    floor: Floor,
+    thread: JoinHandle<()>,
 }
 
 impl ExchangeServer {
@@ -61,8 +66,14 @@ impl ExchangeServer {
         let (listener, addr) = listening.map_err(|source| ExchangeError::Listen { addr: listen, source })?;
         let (floor, thread) = Floor::start(open_hall(config, clock)?).map_err(ExchangeError::Thread)?;
         let (shutdown, stopping) = watch::channel(false);
-        let door = Door { floor, keys: keys.clone(), clock, weights: Mutex::new(Weights::default()), shutdown: stopping.clone() };
+        let door = Door { floor: floor.clone(), keys: keys.clone(), clock, weights: Mutex::new(Weights::default()), shutdown: stopping.clone() };
         let app = router(Arc::new(door)).into_make_service_with_connect_info::<SocketAddr>();
+        // Small messages must not wait for the acknowledgement of earlier ones.
+        let listener = listener.tap_io(|stream| {
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, "a connection keeps its delay");
+            }
+        });
         let stopped = async move {
             let mut stopping = stopping;
             // An error means that the sender is gone: stop as well.
@@ -82,7 +93,8 @@ impl ExchangeServer {
             addr,
             shutdown,
             serving,
-            floor: thread,
+            floor,
+            thread,
         })
     }
 
@@ -96,14 +108,17 @@ impl ExchangeServer {
 }
 
 impl Running {
-    /// Closes every connection and waits until the state is saved and the port is free.
+    /// Closes every connection, answers what was asked, saves the state, and ends. A caller that never finishes its request is left behind.
     pub async fn stop(self) {
         self.shutdown.send_replace(true);
-        let Self { serving, floor, .. } = self;
-        if serving.await.is_err() {
-            tracing::error!("the exchange's listener ended badly");
+        let Self { mut serving, floor, thread, .. } = self;
+        if timeout(CLOSING_WITHIN, &mut serving).await.is_err() {
+            serving.abort();
         }
-        let joined = task::spawn_blocking(move || floor.join()).await;
+        if let Err(error) = floor.run(|hall| hall.closing = true).await {
+            tracing::error!(%error, "the exchange's thread did not hear that it should close");
+        }
+        let joined = task::spawn_blocking(move || thread.join()).await;
         if !matches!(joined, Ok(Ok(()))) {
             tracing::error!("the exchange's thread ended badly");
         }

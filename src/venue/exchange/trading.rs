@@ -35,14 +35,16 @@ impl Hall {
                 _ => None,
             })
             .collect();
+        let id = placed?;
+        let counts = self.orders.add(now);
         self.note(reports, None);
-        let order = self.exchange.order(ACCOUNT, request.symbol, OrderRef::Id(placed?)).ok_or(ApiError::Unknown)?;
+        let order = self.exchange.order(ACCOUNT, request.symbol, OrderRef::Id(id)).ok_or(ApiError::Unknown)?;
         let body = match placement.response {
             ResponseType::Ack => json(&Ack::of(order)),
             ResponseType::Result => json(&Placed::of(order, None)),
             ResponseType::Full => json(&Placed::of(order, Some(fills.iter().map(Fill::of).collect()))),
         };
-        Ok(Accepted { body, counts: self.orders.add(now) })
+        Ok(Accepted { body, counts })
     }
 
     /// All rules, tried on a copy; nothing happens.
