@@ -1,4 +1,4 @@
-//! The outside: the Binance client, recorded captures, and candle files.
+//! The outside: the Binance client, recorded captures, candle files, and the simulated exchange.
 //!
 //! *Takes / gives*: `protocol::Request` and files in; `protocol::Event`, candles and `MarketUpdate`s out.
 //!
@@ -12,6 +12,7 @@
 
 pub mod binance;
 pub mod capture;
+pub mod exchange;
 mod inferred;
 mod market_frame;
 pub mod ohlcv;

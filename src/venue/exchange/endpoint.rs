@@ -1,0 +1,156 @@
+//! The REST endpoints: which method and path, what weight, whether signed.
+
+use axum::http::Method;
+
+use super::params::Params;
+use super::refusal::ApiError;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Endpoint {
+    Ping,
+    Time,
+    ExchangeInfo,
+    Depth,
+    Trades,
+    AggTrades,
+    Klines,
+    AvgPrice,
+    Ticker24h,
+    TickerPrice,
+    BookTicker,
+    PlaceOrder,
+    TestOrder,
+    QueryOrder,
+    CancelOrder,
+    OpenOrders,
+    CancelAll,
+    AllOrders,
+    MyTrades,
+    Account,
+    Commission,
+}
+
+impl Endpoint {
+    /// `path` without the leading `/api/v3/`.
+    pub fn find(method: &Method, path: &str) -> Result<Self, ApiError> {
+        let methods: &[(Method, Self)] = match path {
+            "ping" => &[(Method::GET, Self::Ping)],
+            "time" => &[(Method::GET, Self::Time)],
+            "exchangeInfo" => &[(Method::GET, Self::ExchangeInfo)],
+            "depth" => &[(Method::GET, Self::Depth)],
+            "trades" => &[(Method::GET, Self::Trades)],
+            "aggTrades" => &[(Method::GET, Self::AggTrades)],
+            "klines" | "uiKlines" => &[(Method::GET, Self::Klines)],
+            "avgPrice" => &[(Method::GET, Self::AvgPrice)],
+            "ticker/24hr" => &[(Method::GET, Self::Ticker24h)],
+            "ticker/price" => &[(Method::GET, Self::TickerPrice)],
+            "ticker/bookTicker" => &[(Method::GET, Self::BookTicker)],
+            "order" => &[(Method::POST, Self::PlaceOrder), (Method::GET, Self::QueryOrder), (Method::DELETE, Self::CancelOrder)],
+            "order/test" => &[(Method::POST, Self::TestOrder)],
+            "openOrders" => &[(Method::GET, Self::OpenOrders), (Method::DELETE, Self::CancelAll)],
+            "allOrders" => &[(Method::GET, Self::AllOrders)],
+            "myTrades" => &[(Method::GET, Self::MyTrades)],
+            "account" => &[(Method::GET, Self::Account)],
+            "account/commission" => &[(Method::GET, Self::Commission)],
+            "userDataStream" => return Err(ApiError::Retired),
+            _ => return Err(ApiError::NoSuchPath(format!("/api/v3/{path}"))),
+        };
+        methods.iter().find(|(known, _)| known == method).map(|(_, endpoint)| *endpoint).ok_or(ApiError::WrongMethod)
+    }
+
+    pub const fn is_signed(self) -> bool {
+        match self {
+            Self::Ping
+            | Self::Time
+            | Self::ExchangeInfo
+            | Self::Depth
+            | Self::Trades
+            | Self::AggTrades
+            | Self::Klines
+            | Self::AvgPrice
+            | Self::Ticker24h
+            | Self::TickerPrice
+            | Self::BookTicker => false,
+            Self::PlaceOrder
+            | Self::TestOrder
+            | Self::QueryOrder
+            | Self::CancelOrder
+            | Self::OpenOrders
+            | Self::CancelAll
+            | Self::AllOrders
+            | Self::MyTrades
+            | Self::Account
+            | Self::Commission => true,
+        }
+    }
+
+    /// Placements and cancels cost nothing when they succeed.
+    pub const fn is_free_when_done(self) -> bool {
+        matches!(self, Self::PlaceOrder | Self::CancelOrder | Self::CancelAll)
+    }
+
+    pub fn weight(self, params: &Params) -> u32 {
+        let one_symbol = params.get("symbol").is_some();
+        match self {
+            Self::Ping | Self::Time | Self::PlaceOrder | Self::TestOrder | Self::CancelOrder | Self::CancelAll => 1,
+            Self::Klines | Self::AvgPrice => 2,
+            Self::TickerPrice | Self::BookTicker => {
+                if one_symbol {
+                    2
+                } else {
+                    4
+                }
+            }
+            Self::Ticker24h => {
+                if one_symbol || params.get("symbols").is_some() {
+                    2
+                } else {
+                    80
+                }
+            }
+            Self::AggTrades | Self::QueryOrder => 4,
+            Self::Depth => match params.get("limit").and_then(|limit| limit.parse::<u32>().ok()).unwrap_or(100) {
+                0..=100 => 5,
+                101..=500 => 25,
+                501..=1_000 => 50,
+                _ => 250,
+            },
+            Self::OpenOrders => {
+                if one_symbol {
+                    6
+                } else {
+                    80
+                }
+            }
+            Self::MyTrades => {
+                if params.get("orderId").is_some() {
+                    5
+                } else {
+                    20
+                }
+            }
+            Self::ExchangeInfo | Self::AllOrders | Self::Account | Self::Commission => 20,
+            Self::Trades => 25,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_and_methods_are_told_apart() {
+        assert_eq!(Endpoint::find(&Method::DELETE, "order"), Ok(Endpoint::CancelOrder));
+        assert_eq!(Endpoint::find(&Method::PUT, "order").unwrap_err().status(), 405);
+        assert_eq!(Endpoint::find(&Method::GET, "nothing").unwrap_err().status(), 404);
+        assert_eq!(Endpoint::find(&Method::POST, "userDataStream").unwrap_err().status(), 410);
+        assert_eq!(Endpoint::find(&Method::GET, "uiKlines"), Ok(Endpoint::Klines));
+    }
+
+    #[test]
+    fn deeper_books_weigh_more() {
+        let weight = |query: &str| Endpoint::Depth.weight(&Params::parse(query, "").unwrap());
+        assert_eq!([weight(""), weight("limit=500"), weight("limit=1000"), weight("limit=5000")], [5, 25, 50, 250]);
+    }
+}

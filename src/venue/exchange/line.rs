@@ -1,0 +1,81 @@
+//! One WebSocket connection: pings, pongs, what goes out, what comes in; the conversation itself is the caller's.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, close_code};
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt, StreamExt};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+
+use super::fanout::{ConnectionId, Line};
+use super::refusal::ApiError;
+use super::rest::Door;
+
+const PING_EVERY: Duration = Duration::from_secs(20);
+const PONG_WITHIN: Duration = Duration::from_secs(60);
+/// A peer that does not take a message for this long is gone.
+const SEND_WITHIN: Duration = Duration::from_secs(10);
+
+/// Talks until either side ends it. `reply` answers a text message; `None` says nothing.
+pub(super) async fn talk<F, R>(socket: WebSocket, door: Arc<Door>, line: Line, mut reply: F)
+where
+    F: FnMut(Utf8Bytes) -> R,
+    R: Future<Output = Result<Option<String>, ApiError>>,
+{
+    let Line { id, mut messages, cut } = line;
+    let (mut out, mut incoming) = socket.split();
+    let mut shutdown = door.shutdown.clone();
+    let mut pings = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
+    pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut heard = Instant::now();
+    loop {
+        let alive = tokio::select! {
+            message = messages.recv() => match message {
+                Some(text) => send(&mut out, Message::Text(text)).await,
+                None => false,
+            },
+            () = cut.notified() => false,
+            _ = shutdown.changed() => false,
+            _ = pings.tick() => heard.elapsed() < PONG_WITHIN && send(&mut out, Message::Ping(Vec::new().into())).await,
+            message = next(&mut incoming) => match message {
+                Some(Message::Text(text)) => {
+                    heard = Instant::now();
+                    match reply(text).await {
+                        Ok(Some(answer)) => send(&mut out, Message::Text(answer.into())).await,
+                        Ok(None) => true,
+                        Err(_) => false,
+                    }
+                }
+                // Pings are answered below us; any sign of life counts.
+                Some(Message::Ping(_) | Message::Pong(_) | Message::Binary(_)) => {
+                    heard = Instant::now();
+                    true
+                }
+                Some(Message::Close(_)) | None => false,
+            },
+        };
+        if !alive {
+            break;
+        }
+    }
+    let farewell = CloseFrame { code: close_code::AWAY, reason: "closing".into() };
+    send(&mut out, Message::Close(Some(farewell))).await;
+    leave(&door, id).await;
+}
+
+async fn leave(door: &Door, id: ConnectionId) {
+    if let Err(error) = door.floor.run(move |hall| hall.fanout.close(id)).await {
+        tracing::debug!(%error, "a connection left while the exchange was closing");
+    }
+}
+
+async fn next(incoming: &mut SplitStream<WebSocket>) -> Option<Message> {
+    incoming.next().await.and_then(Result::ok)
+}
+
+/// False when the peer is gone.
+async fn send(out: &mut SplitSink<WebSocket, Message>, message: Message) -> bool {
+    matches!(timeout(SEND_WITHIN, out.send(message)).await, Ok(Ok(())))
+}

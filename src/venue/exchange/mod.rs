@@ -1,0 +1,60 @@
+//! The simulated exchange: Binance's spot API over `matching`, so that a real client trades against it over loopback.
+//!
+//! *Takes*: a market (synthetic or recorded), an account's balances, a seed. *Gives*: REST `/api/v3`, market streams `/ws` and `/stream`,
+//! the WebSocket API `/ws-api/v3`, all on one port, and the key pair it accepts.
+//!
+//! One thread owns the exchange (`floor`); doors check signatures and limits and hand it jobs. The market moves every 25 ms.
+//!
+//! Served beyond Binance: klines of `5s`. Not served: conditional and list orders, replace and amend, `1w` and `1M` klines, SBE, `timeUnit`.
+//! The account's own orders and trades do not appear in the public market.
+//!
+//! Invariants
+//! 1. What was acknowledged survives a restart (`tests::trading::a_restart_keeps_orders_balances_and_trades`).
+//! 2. A depth snapshot joins the diffs of the stream without a gap (`tests::market::a_snapshot_joins_the_diff_stream`).
+//! 3. Signatures are verified over the bytes as received (`auth::tests::the_documented_rest_vectors_verify`).
+//! 4. A refused request has Binance's status, code and text (`tests::trading::each_refusal_has_its_code`).
+//! 5. A listener that does not keep up is cut off, never skipped (`fanout::tests::a_connection_that_does_not_keep_up_is_cut_off`).
+//!
+//! *Never*: hold the exchange over an await; answer a placement or a cancel before it is saved.
+
+mod auth;
+mod bar;
+mod book;
+mod clock;
+mod config;
+mod endpoint;
+mod exchange_info;
+mod fanout;
+mod feeds;
+mod floor;
+mod hall;
+mod interval;
+mod limits;
+mod line;
+mod market;
+mod params;
+mod placement;
+mod refusal;
+mod replay;
+mod rest;
+mod rest_account;
+mod rest_market;
+mod server;
+mod state;
+mod streams;
+mod supply;
+mod tape;
+#[cfg(test)]
+mod tests;
+mod topic;
+mod trading;
+mod wire;
+mod wire_market;
+mod wire_order;
+mod wire_user;
+mod ws_api;
+
+pub use config::{ExchangeError, MarketSource, ServerConfig};
+pub use replay::Recording;
+pub use server::{ExchangeServer, Running};
+pub use state::{SaveState, StatePersistence};

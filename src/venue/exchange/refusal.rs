@@ -1,0 +1,144 @@
+//! What the exchange answers when it does not do what was asked: HTTP status, code and message as Binance words them.
+
+use serde::Serialize;
+
+/// One refusal. `Display` is the message a client sees.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum ApiError {
+    #[error("Mandatory parameter '{0}' was not sent, was empty/null, or malformed.")]
+    Missing(&'static str),
+    #[error("Parameter '{0}' was empty.")]
+    Empty(String),
+    #[error("Duplicate values for a parameter detected.")]
+    Duplicate,
+    #[error("Illegal characters found in parameter '{name}'; legal range is '{range}'.")]
+    Illegal { name: &'static str, range: &'static str },
+    #[error("Parameter '{0}' has too much precision.")]
+    TooPrecise(&'static str),
+    #[error("Parameter '{0}' sent when not required.")]
+    NotRequired(&'static str),
+    #[error("Combination of optional parameters invalid.")]
+    Combination,
+    #[error("Data sent for parameter '{0}' is not valid.")]
+    BadData(&'static str),
+    #[error("Invalid timeInForce.")]
+    TimeInForce,
+    #[error("Invalid orderType.")]
+    OrderType,
+    #[error("Invalid side.")]
+    Side,
+    #[error("Invalid new order response type.")]
+    ResponseType,
+    #[error("Invalid interval.")]
+    Interval,
+    #[error("Invalid symbol.")]
+    Symbol,
+    #[error("recvWindow must be less than 60000.")]
+    WindowTooWide,
+    #[error("Timestamp for this request is outside of the recvWindow.")]
+    TooLate,
+    #[error("Timestamp for this request was 1000ms ahead of the server's time.")]
+    TooEarly,
+    #[error("Signature for this request is not valid.")]
+    Signature,
+    #[error("API-key format invalid.")]
+    KeyFormat,
+    #[error("Invalid API-key, IP, or permissions for action.")]
+    KeyUnknown,
+    #[error("Too much request weight used; current limit is {limit} request weight per 1 MINUTE. Please use WebSocket Streams for live updates to avoid polling the API.")]
+    Weight { limit: u32, retry_after_secs: u64, retry_at_ms: i64 },
+    #[error("Too many new orders; current limit is {limit} orders per {window}.")]
+    OrderCount { limit: u32, window: &'static str, retry_after_secs: u64, retry_at_ms: i64 },
+    #[error("Server is currently overloaded with other requests. Please try again in a few minutes.")]
+    Overloaded,
+    #[error("Timeout waiting for response from backend server. Send status unknown; execution status unknown.")]
+    Unknown,
+    #[error("Path {0} is not served here.")]
+    NoSuchPath(String),
+    #[error("Request method is not supported for this path.")]
+    WrongMethod,
+    #[error("This endpoint has been retired; subscribe with userDataStream.subscribe.signature on the WebSocket API.")]
+    Retired,
+    #[error("Unknown method.")]
+    NoSuchMethod,
+    #[error("Malformed request: {0}")]
+    Malformed(&'static str),
+    #[error("User Data Stream subscription already active.")]
+    AlreadySubscribed,
+    #[error("User Data Stream subscription not active.")]
+    NotSubscribed,
+    #[error("Order does not exist.")]
+    NoSuchOrder,
+    /// The matching core's own word.
+    #[error("{message}")]
+    Rejected { code: i32, message: String },
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    code: i32,
+    msg: &'a str,
+}
+
+impl ApiError {
+    pub const fn code(&self) -> i32 {
+        match self {
+            Self::Weight { .. } => -1003,
+            Self::Unknown => -1007,
+            Self::Overloaded => -1008,
+            Self::OrderCount { .. } => -1015,
+            Self::TooLate | Self::TooEarly => -1021,
+            Self::Signature => -1022,
+            Self::NoSuchPath(_) | Self::WrongMethod | Self::Retired | Self::NoSuchMethod => -1020,
+            Self::Illegal { .. } => -1100,
+            Self::Duplicate => -1101,
+            Self::Missing(_) => -1102,
+            Self::Empty(_) => -1105,
+            Self::NotRequired(_) => -1106,
+            Self::TooPrecise(_) => -1111,
+            Self::TimeInForce => -1115,
+            Self::OrderType => -1116,
+            Self::Side => -1117,
+            Self::Interval => -1120,
+            Self::Symbol => -1121,
+            Self::Combination => -1128,
+            Self::ResponseType | Self::BadData(_) => -1130,
+            Self::WindowTooWide => -1131,
+            Self::Malformed(_) => -1135,
+            Self::NoSuchOrder => -2013,
+            Self::KeyFormat => -2014,
+            Self::KeyUnknown => -2015,
+            Self::AlreadySubscribed => -2035,
+            Self::NotSubscribed => -2036,
+            Self::Rejected { code, .. } => *code,
+        }
+    }
+
+    /// The HTTP status; the WebSocket API repeats it in `status`.
+    pub const fn status(&self) -> u16 {
+        match self {
+            Self::KeyFormat | Self::KeyUnknown => 401,
+            Self::NoSuchPath(_) => 404,
+            Self::WrongMethod => 405,
+            Self::Retired => 410,
+            Self::Weight { .. } | Self::OrderCount { .. } => 429,
+            Self::Overloaded | Self::Unknown => 503,
+            _ => 400,
+        }
+    }
+
+    /// When a limited caller may come back: (seconds from now, the moment in epoch milliseconds).
+    pub const fn retry(&self) -> Option<(u64, i64)> {
+        match self {
+            Self::Weight { retry_after_secs, retry_at_ms, .. } | Self::OrderCount { retry_after_secs, retry_at_ms, .. } => {
+                Some((*retry_after_secs, *retry_at_ms))
+            }
+            _ => None,
+        }
+    }
+
+    /// `{"code":..,"msg":".."}`
+    pub fn body(&self) -> String {
+        super::wire::json(&Body { code: self.code(), msg: &self.to_string() })
+    }
+}

@@ -1,0 +1,83 @@
+//! What every answer on the wire shares: JSON text, decimals with eight places, and Binance's words for ours.
+
+use std::fmt::Display;
+
+use serde::{Serialize, Serializer};
+
+use crate::domain::{Level, OrderKind, OrderStatus, Side, TimeInForce};
+
+/// A decimal as the exchange prints it: a string with exactly eight places.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Fixed<T>(pub T);
+
+impl<T: Display> Serialize for Fixed<T> {
+    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        out.collect_str(&format_args!("{:.8}", self.0))
+    }
+}
+
+/// A book level as `["price","quantity"]`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pair(pub Level);
+
+impl Serialize for Pair {
+    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        (Fixed(self.0.price), Fixed(self.0.qty)).serialize(out)
+    }
+}
+
+pub(super) fn pairs(levels: &[Level]) -> Vec<Pair> {
+    levels.iter().copied().map(Pair).collect()
+}
+
+/// The wire structs are plain data with string keys, which always serialise.
+pub(super) fn json<T: Serialize>(value: &T) -> String {
+    serde_json::to_string(value).expect("plain data with string keys serialises")
+}
+
+pub(super) const fn side(side: Side) -> &'static str {
+    match side {
+        Side::Buy => "BUY",
+        Side::Sell => "SELL",
+    }
+}
+
+pub(super) const fn order_type(kind: OrderKind) -> &'static str {
+    match kind {
+        OrderKind::LimitMaker { .. } => "LIMIT_MAKER",
+        OrderKind::Limit { .. } => "LIMIT",
+        OrderKind::Market => "MARKET",
+    }
+}
+
+pub(super) const fn time_in_force(kind: OrderKind) -> &'static str {
+    match kind {
+        OrderKind::Limit { time_in_force: TimeInForce::Ioc, .. } => "IOC",
+        OrderKind::Limit { time_in_force: TimeInForce::Fok, .. } => "FOK",
+        OrderKind::Limit { .. } | OrderKind::LimitMaker { .. } | OrderKind::Market => "GTC",
+    }
+}
+
+pub(super) const fn status(status: OrderStatus) -> &'static str {
+    match status {
+        OrderStatus::Open => "NEW",
+        OrderStatus::PartiallyFilled => "PARTIALLY_FILLED",
+        OrderStatus::Filled => "FILLED",
+        OrderStatus::Canceled => "CANCELED",
+        OrderStatus::Rejected => "REJECTED",
+        OrderStatus::Expired => "EXPIRED",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Money, Price};
+
+    #[test]
+    fn decimals_have_eight_places() {
+        assert_eq!(json(&Fixed("61837.63".parse::<Price>().unwrap())), "\"61837.63000000\"");
+        assert_eq!(json(&Fixed("0.0000000123".parse::<Money>().unwrap())), "\"0.00000001\"");
+        assert_eq!(json(&Fixed(Price::ZERO)), "\"0.00000000\"");
+    }
+}

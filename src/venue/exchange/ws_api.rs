@@ -1,0 +1,177 @@
+//! The WebSocket API door: orders and the user data stream over one connection.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::extract::ws::{Utf8Bytes, WebSocket, WebSocketUpgrade};
+use axum::extract::{ConnectInfo, RawQuery, State};
+use axum::response::Response;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::endpoint::Endpoint;
+use super::fanout::ConnectionId;
+use super::limits::WEIGHT_PER_MINUTE;
+use super::line::talk;
+use super::params::Params;
+use super::refusal::ApiError;
+use super::rest::{Done, Door};
+use super::{rest_account, rest_market};
+
+const LONGEST_MESSAGE: usize = 64 * 1024;
+const CONNECTING_WEIGHT: u32 = 2;
+
+pub(super) async fn open(
+    State(door): State<Arc<Door>>,
+    ConnectInfo(from): ConnectInfo<SocketAddr>,
+    RawQuery(query): RawQuery,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    door.charge(from, CONNECTING_WEIGHT);
+    let params = Params::parse(&query.unwrap_or_default(), "").unwrap_or_default();
+    let limits = params.get("returnRateLimits") != Some("false");
+    upgrade.max_message_size(LONGEST_MESSAGE).on_upgrade(move |socket| serve(door, socket, from, limits))
+}
+
+async fn serve(door: Arc<Door>, socket: WebSocket, from: SocketAddr, limits: bool) {
+    let line = match door.floor.run(|hall| hall.fanout.open(false)).await {
+        Ok(line) => line,
+        Err(error) => {
+            tracing::warn!(%error, "a WebSocket API connection was turned away");
+            return;
+        }
+    };
+    let caller = Caller { door: Arc::clone(&door), connection: line.id, from, limits };
+    talk(socket, door, line, move |text| handle(caller.clone(), text)).await;
+}
+
+#[derive(Clone)]
+struct Caller {
+    door: Arc<Door>,
+    connection: ConnectionId,
+    from: SocketAddr,
+    limits: bool,
+}
+
+/// Values stay as they were written: a signature covers their literal text.
+#[derive(Deserialize)]
+struct Message {
+    id: Option<Box<RawValue>>,
+    method: String,
+    #[serde(default)]
+    params: BTreeMap<String, Box<RawValue>>,
+}
+
+async fn handle(caller: Caller, text: Utf8Bytes) -> Result<Option<String>, ApiError> {
+    let Ok(message) = serde_json::from_str::<Message>(text.as_str()) else {
+        let error = ApiError::Malformed("the message is no JSON object of the known form");
+        return Ok(Some(respond(&caller, "null", 1, false, Err(error))));
+    };
+    let id = message.id.map_or_else(|| "null".to_owned(), |id| id.get().to_owned());
+    let sent: Vec<(String, String)> = message.params.iter().map(|(name, value)| (name.clone(), literal(value))).collect();
+    let params = Params::from_pairs(sent.clone());
+    let limits = caller.limits && params.get("returnRateLimits") != Some("false");
+    let method = message.method.strip_prefix("v3/").unwrap_or(&message.method).to_owned();
+    let (weight, outcome) = match Method::find(&method) {
+        Err(error) => (1, Err(error)),
+        Ok(method) => {
+            let weight = method.weight(&params);
+            match caller.door.admit(caller.from, weight) {
+                Err(error) => (0, Err(error)),
+                Ok(()) => {
+                    let outcome = run(&caller, method, &sent, params).await;
+                    let free = matches!(method, Method::Rest(endpoint) if endpoint.is_free_when_done()) && outcome.is_ok();
+                    (if free { 0 } else { weight }, outcome)
+                }
+            }
+        }
+    };
+    Ok(Some(respond(&caller, &id, weight, limits, outcome)))
+}
+
+/// A string without its quotes and escapes; anything else as it stands.
+fn literal(value: &RawValue) -> String {
+    serde_json::from_str::<String>(value.get()).unwrap_or_else(|_| value.get().to_owned())
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Method {
+    /// Answered as the REST endpoint of the same meaning.
+    Rest(Endpoint),
+    Subscribe,
+    Unsubscribe,
+}
+
+impl Method {
+    fn find(name: &str) -> Result<Self, ApiError> {
+        Ok(Self::Rest(match name {
+            "ping" => Endpoint::Ping,
+            "time" => Endpoint::Time,
+            "exchangeInfo" => Endpoint::ExchangeInfo,
+            "order.place" => Endpoint::PlaceOrder,
+            "order.test" => Endpoint::TestOrder,
+            "order.cancel" => Endpoint::CancelOrder,
+            "order.status" => Endpoint::QueryOrder,
+            "openOrders.status" => Endpoint::OpenOrders,
+            "openOrders.cancelAll" => Endpoint::CancelAll,
+            "account.status" => Endpoint::Account,
+            "userDataStream.subscribe.signature" => return Ok(Self::Subscribe),
+            "userDataStream.unsubscribe" => return Ok(Self::Unsubscribe),
+            "userDataStream.start" | "userDataStream.ping" | "userDataStream.stop" => return Err(ApiError::Retired),
+            _ => return Err(ApiError::NoSuchMethod),
+        }))
+    }
+
+    fn weight(self, params: &Params) -> u32 {
+        match self {
+            Self::Rest(endpoint) => endpoint.weight(params),
+            Self::Subscribe | Self::Unsubscribe => 2,
+        }
+    }
+}
+
+async fn run(caller: &Caller, method: Method, sent: &[(String, String)], params: Params) -> Result<Done, ApiError> {
+    let (door, connection) = (&caller.door, caller.connection);
+    let signed = || door.keys.check_message(sent, &params, door.clock.now());
+    match method {
+        Method::Rest(endpoint) if endpoint.is_signed() => {
+            signed()?;
+            door.floor.run(move |hall| rest_account::answer(hall, endpoint, &params)).await?
+        }
+        Method::Rest(endpoint) => door.floor.run(move |hall| rest_market::answer(hall, endpoint, &params).map(Done::from)).await?,
+        Method::Subscribe => {
+            signed()?;
+            let number = door.floor.run(move |hall| hall.fanout.subscribe_user(connection)).await?;
+            let number = number.ok_or(ApiError::AlreadySubscribed)?;
+            Ok(format!("{{\"subscriptionId\":{number}}}").into())
+        }
+        Method::Unsubscribe => {
+            let number = params.integer("subscriptionId")?.map(|n| u32::try_from(n).unwrap_or(u32::MAX));
+            let found = door.floor.run(move |hall| hall.fanout.unsubscribe_user(connection, number)).await?;
+            if found { Ok("{}".to_owned().into()) } else { Err(ApiError::NotSubscribed) }
+        }
+    }
+}
+
+fn respond(caller: &Caller, id: &str, weight: u32, limits: bool, outcome: Result<Done, ApiError>) -> String {
+    let used = caller.door.charge(caller.from, weight);
+    let limits = if limits {
+        format!(
+            ",\"rateLimits\":[{{\"rateLimitType\":\"REQUEST_WEIGHT\",\"interval\":\"MINUTE\",\"intervalNum\":1,\"limit\":{WEIGHT_PER_MINUTE},\"count\":{used}}}]"
+        )
+    } else {
+        String::new()
+    };
+    match outcome {
+        Ok(done) => format!("{{\"id\":{id},\"status\":200,\"result\":{}{limits}}}", done.body),
+        Err(error) => {
+            let mut body = error.body();
+            if let Some((_, retry_at_ms)) = error.retry() {
+                body.pop();
+                body.push_str(&format!(",\"data\":{{\"retryAfter\":{retry_at_ms}}}}}"));
+            }
+            format!("{{\"id\":{id},\"status\":{},\"error\":{body}{limits}}}", error.status())
+        }
+    }
+}
