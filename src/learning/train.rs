@@ -103,3 +103,51 @@ pub fn record(
         artifact: bytes,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture;
+    use super::*;
+
+    fn config() -> TrainConfig {
+        let mut config = TrainConfig::default();
+        config.trees.iterations = 20;
+        config.policy.updates = 2;
+        config.policy.steps_per_update = 512;
+        config
+    }
+
+    fn run(series: &[SymbolSeries], config: &TrainConfig) -> Result<TrainOutcome, LearningError> {
+        train(series, config, &fixture::lineage(), &mut fixture::silent(&mut |_| {}))
+    }
+
+    #[test]
+    fn the_same_input_gives_the_same_outcome() {
+        let series = [fixture::noise(8_000, 21)];
+        let (a, b) = (run(&series, &config()).unwrap(), run(&series, &config()).unwrap());
+        assert_eq!((&a.trees, &a.policy, &a.episodes, &a.experiments), (&b.trees, &b.policy, &b.episodes, &b.experiments));
+        assert_eq!(a.experiments.len(), 4 + 1 + 2);
+        assert_eq!(a.shadow_trades, a.policy_report.learning_trades + a.policy_report.judged_trades);
+        assert_eq!((a.trees.kind, a.policy.kind), (ModelKind::Trees, ModelKind::Policy));
+        assert_eq!(a.trees.data_id, a.policy.data_id);
+    }
+
+    #[test]
+    fn every_stage_reports_its_end() {
+        let mut seen = Vec::new();
+        let mut note = |p: super::super::Progress| seen.push((p.stage, p.done == p.total));
+        train(&[fixture::noise(8_000, 21)], &config(), &fixture::lineage(), &mut fixture::silent(&mut note)).unwrap();
+        for stage in ["features", "walk-forward", "final trees", "policy"] {
+            assert!(seen.contains(&(stage, true)), "{stage}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_setting_and_too_little_history_are_named() {
+        let mut wrong = config();
+        wrong.bracket.hold_bars = 0;
+        assert!(matches!(run(&[fixture::noise(8_000, 21)], &wrong), Err(LearningError::Setting { name: "bracket.hold_bars", .. })));
+        let error = run(&[fixture::noise(2_000, 21)], &config()).unwrap_err();
+        assert!(matches!(error, LearningError::TooFewRows { .. }), "{error}");
+    }
+}
