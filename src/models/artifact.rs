@@ -126,6 +126,14 @@ impl TreesArtifact {
     }
 }
 
+impl PolicyArtifact {
+    /// Probabilities of the actions that `mask` allows, and the value, of a raw state (missing components as NaN).
+    #[must_use]
+    pub fn probabilities(&self, state: &[f32], mask: &[bool]) -> (Vec<f32>, f32) {
+        self.policy.forward_masked(&self.standardiser.apply(state), mask)
+    }
+}
+
 /// The model's name: SHA-256 of its bytes, 64 hexadecimal digits.
 #[must_use]
 pub fn content_id(bytes: &[u8]) -> String {
@@ -195,8 +203,15 @@ mod tests {
             assert_eq!(bytes, model.encode().unwrap());
             let read = Artifact::load(&bytes, &content_id(&bytes)).unwrap();
             assert_eq!(&read, model);
-            if let (Artifact::Trees(a), Artifact::Trees(b)) = (&read, model) {
-                assert_eq!(a.forecast_bps(&[1.0, 2.0]), b.forecast_bps(&[1.0, 2.0]));
+            match (&read, model) {
+                (Artifact::Trees(a), Artifact::Trees(b)) => assert_eq!(a.forecast_bps(&[1.0, 2.0]), b.forecast_bps(&[1.0, 2.0])),
+                (Artifact::Policy(a), Artifact::Policy(b)) => {
+                    let state = [0.5, f32::NAN, -3.0];
+                    let (p, value) = a.probabilities(&state, &[true, false]);
+                    assert_eq!(p, [1.0, 0.0]);
+                    assert_eq!(value, b.policy.forward(&[0.5, 0.0, -3.0]).1);
+                }
+                _ => unreachable!("the kind is kept"),
             }
         }
     }
@@ -255,7 +270,7 @@ mod tests {
                 model.calibration.as_ref().map(|c| c.probability(score));
             }
             Artifact::Policy(model) => {
-                let _ = model.policy.forward(&vec![0.5; model.policy.state_dim()]);
+                let _ = model.probabilities(&vec![0.5; model.policy.state_dim()], &vec![true; model.policy.actions()]);
             }
         }
     }
@@ -283,7 +298,7 @@ mod tests {
             }
             let _ = Artifact::decode(&bytes).map(|model| exercise(&model));
             bytes.truncate(cut.index(bytes.len()));
-            prop_assert!(damage.len() > 0 || Artifact::decode(&bytes).is_err());
+            prop_assert!(!damage.is_empty() || Artifact::decode(&bytes).is_err());
             let _ = Artifact::decode(&bytes).map(|model| exercise(&model));
         }
     }

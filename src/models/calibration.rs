@@ -41,7 +41,7 @@ impl Calibration {
     /// Fits on out-of-fold `scores` (any unit, e.g. bps) and whether each outcome was positive.
     ///
     /// # Errors
-    /// Unequal lengths, fewer than 50 rows, a score that is not finite, outcomes all alike.
+    /// Unequal lengths, fewer than 50 rows, scores that are not finite or too large to be squared, outcomes all alike.
     pub fn fit(scores: &[f64], positive: &[bool]) -> Result<Self, ModelError> {
         same_length("outcomes", scores.len(), positive.len())?;
         if scores.len() < MIN_ROWS {
@@ -57,6 +57,9 @@ impl Calibration {
         let count = scores.len() as f64;
         let mean = scores.iter().sum::<f64>() / count;
         let spread = (scores.iter().map(|s| (s - mean) * (s - mean)).sum::<f64>() / count).sqrt();
+        if !spread.is_finite() {
+            return Err(ModelError::NotFinite { what: "the spread of the scores", row: 0 });
+        }
         let deviation = if spread > 1e-12 * mean.abs() && spread > 0.0 { spread } else { 1.0 };
         let z: Vec<f64> = scores.iter().map(|s| (s - mean) / deviation).collect();
         let classes: Vec<i32> = positive.iter().map(|&p| i32::from(p)).collect();
@@ -266,6 +269,19 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn any_scores_calibrate_or_are_refused(
+            cases in prop::collection::vec((-3i32..3, any::<bool>(), -300i32..300), 50..120),
+            exponent in -320i32..320,
+        ) {
+            let scores: Vec<f64> = cases.iter().map(|c| f64::from(c.0) * 10f64.powi(if c.2 == 0 { c.2 } else { exponent })).collect();
+            let won: Vec<bool> = cases.iter().map(|c| c.1).collect();
+            if let Ok(fitted) = Calibration::fit(&scores, &won) {
+                fitted.check().unwrap();
+                prop_assert!(scores.iter().all(|s| (0.0..=1.0).contains(&fitted.probability(*s))));
+            }
+        }
+
         #[test]
         fn the_ranked_area_equals_counting_pairs(cases in prop::collection::vec((0u8..8, any::<bool>()), 2..60)) {
             let scores: Vec<f64> = cases.iter().map(|c| f64::from(c.0)).collect();

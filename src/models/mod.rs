@@ -21,6 +21,8 @@
 //! - The tree library runs on the caller's thread alone: training has one idle-priority thread, and a pool would escape it.
 //! - Inference of the policy is our own loop: faster at batch 1 than the training library, and the same on every machine.
 //!   *Training* on another CPU may give other weights (its matrix kernels differ); a trained model enters the engine as an event.
+//! - Products of layers wider than about 64 × 144 at a minibatch of 64 are split over the matrix library's thread pool (each element is
+//!   still summed by one thread, so the result is the same); the default 64 × 64 stays on the caller's thread.
 
 mod artifact;
 mod calibration;

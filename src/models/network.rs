@@ -110,7 +110,7 @@ impl Network {
     pub fn train(&mut self, batch: &Batch, config: &PpoConfig) -> Losses {
         let (loss, losses) = self.loss(batch, config);
         let mut gradients = loss.backward();
-        let scale = self.clip_scale(&mut gradients, config.max_grad_norm);
+        let scale = self.clip_scale(&gradients, config.max_grad_norm);
         self.step += 1;
         let Self { layers, adam, step, moment1, moment2, .. } = self;
         let mut optimiser = Optimiser { adam, step: *step, scale, moment1, moment2, gradients: &mut gradients };
@@ -122,7 +122,7 @@ impl Network {
     }
 
     /// What every gradient is multiplied by so that their common norm is at most `limit`.
-    fn clip_scale(&self, gradients: &mut Gradients<f32, Cpu>, limit: f64) -> f32 {
+    fn clip_scale(&self, gradients: &Gradients<f32, Cpu>, limit: f64) -> f32 {
         let mut squares = 0.0;
         for layer in &self.layers {
             squares += square_sum(&gradients.get(&layer.weight).as_vec()) + square_sum(&gradients.get(&layer.bias).as_vec());
@@ -302,8 +302,8 @@ mod tests {
         let (network, config, mut rng) = network(5, 4, [8, 8]);
         let mut large = batch(16, 5, 4, &mut rng);
         large.returns.iter_mut().for_each(|r| *r *= 1_000.0);
-        let mut gradients = network.loss(&large, &config).0.backward();
-        let scale = f64::from(network.clip_scale(&mut gradients, 0.5));
+        let gradients = network.loss(&large, &config).0.backward();
+        let scale = f64::from(network.clip_scale(&gradients, 0.5));
         assert!(scale < 0.1);
         let norm =
             network.layers.iter().map(|l| square_sum(&gradients.get(&l.weight).as_vec()) + square_sum(&gradients.get(&l.bias).as_vec()));

@@ -156,7 +156,7 @@ fn softmax(logits: &[f32]) -> Vec<f32> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use rand_chacha::ChaCha8Rng;
     use rand_chacha::rand_core::SeedableRng;
 
@@ -167,7 +167,7 @@ pub(super) mod tests {
     }
 
     /// 2 inputs, 2 + 2 hidden, 3 actions.
-    pub fn tiny() -> Policy {
+    fn tiny() -> Policy {
         Policy {
             body: [dense(2, 2, &[1.0, 0.5, -1.0, 0.25], &[0.0, 0.1]), dense(2, 2, &[1.0, 0.0, 0.0, 1.0], &[0.0, 0.0])],
             actor: dense(2, 3, &[1.0, 0.0, -1.0, 0.0, 2.0, 0.0], &[0.0, 0.0, 0.5]),

@@ -239,6 +239,24 @@ mod tests {
         assert_ne!(first.policy(), train_bandit(6, 3).0.policy());
     }
 
+    /// Wide layers take the matrix library's parallel path.
+    #[test]
+    fn wide_layers_train_to_identical_weights_too() {
+        let train = || {
+            let mut trainer = Trainer::new(40, 3, PpoConfig { hidden: [160, 160], epochs: 3, ..PpoConfig::default() }).unwrap();
+            let mut rng = ChaCha8Rng::seed_from_u64(4);
+            let mut rollout = Rollout::default();
+            for step in 0..256u32 {
+                let state: Vec<f32> = (0..40).map(|i| (((step * 31 + i * 17) % 97) as f32 - 48.0) / 48.0).collect();
+                let choice = trainer.act(&state, &[true; 3], &mut rng).unwrap();
+                record(&mut rollout, &state, &[true; 3], choice, state[usize::from(choice.action)], step % 50 == 49);
+            }
+            trainer.update(&rollout).unwrap();
+            trainer.policy()
+        };
+        assert_eq!(train(), train());
+    }
+
     /// Six cells in a row, start at 0; each step costs 0.05, the right end pays 1. The wall on the left is a mask.
     #[test]
     fn a_corridor_is_walked_to_its_end() {

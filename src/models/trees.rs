@@ -18,6 +18,10 @@ use super::error::{ModelError, consistent, same_length, setting};
 const MIN_ROWS: usize = 20;
 /// The `feature` of a leaf.
 const LEAF: u16 = u16::MAX;
+/// Trees that are walked side by side.
+const LANES: usize = 8;
+/// Levels between two looks at whether all have arrived.
+const STRIDE: usize = 4;
 
 /// How trees are grown. The defaults suit labels that are nearly noise: small steps, shallow trees, large leaves.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -64,6 +68,7 @@ struct Node {
     missing_left: bool,
     /// Values below go left.
     split: f32,
+    /// The left child; in a leaf the leaf itself, where every walk stays.
     left: u32,
     /// What the tree would answer if it ended here; in a leaf, its answer.
     value: f32,
@@ -103,7 +108,9 @@ impl Trees {
         let columns = column_major(rows, labels.len(), names.len());
         let mut booster = config.booster();
         booster.fit(&Matrix::new(&columns, labels.len(), names.len()), labels, &weights, None).map_err(ModelError::Trees)?;
-        Ok(Self::from_booster(&booster, names))
+        let trees = Self::from_booster(&booster, names);
+        trees.check().map_err(|_| ModelError::Setting { name: "labels", rule: "small enough for single precision" })?;
+        Ok(trees)
     }
 
     fn from_booster(booster: &GradientBooster, names: &[String]) -> Self {
@@ -123,7 +130,7 @@ impl Trees {
     fn append(&mut self, tree: &Tree) {
         let root = self.nodes.len();
         self.roots.push(root as u32);
-        self.nodes.push(Node::leaf(0.0));
+        self.nodes.push(Node::leaf(root, 0.0));
         // (index in the library's tree, index in ours), breadth first.
         let mut open = vec![(0, root)];
         let mut next = 0;
@@ -131,11 +138,11 @@ impl Trees {
             next += 1;
             let node = &tree.nodes[theirs];
             if node.is_leaf {
-                self.nodes[ours] = Node::leaf(node.weight_value);
+                self.nodes[ours] = Node::leaf(ours, node.weight_value);
                 continue;
             }
             let left = self.nodes.len();
-            self.nodes.extend([Node::leaf(0.0); 2]);
+            self.nodes.extend([Node::leaf(left, 0.0), Node::leaf(left + 1, 0.0)]);
             self.nodes[ours] = Node {
                 feature: node.split_feature as u16,
                 missing_left: node.missing_node == node.left_child,
@@ -151,7 +158,15 @@ impl Trees {
     /// The forecast for one row of `features().len()` values, in label units. NaN is missing, and so is what a short row lacks.
     #[must_use]
     pub fn predict(&self, row: &[f32]) -> f64 {
-        self.roots.iter().fold(self.base, |sum, &root| sum + f64::from(self.leaf(root, row)))
+        // A longer row must not offer a value to `LEAF`.
+        let row = &row[..row.len().min(self.features.len())];
+        let mut sum = self.base;
+        for roots in self.roots.chunks(LANES) {
+            for leaf in self.leaves(roots, row).iter().take(roots.len()) {
+                sum += f64::from(self.nodes[*leaf].value);
+            }
+        }
+        sum
     }
 
     /// Forecasts for row-major rows; a last, incomplete row is not forecast.
@@ -160,12 +175,17 @@ impl Trees {
         rows.chunks_exact(self.features.len().max(1)).map(|row| self.predict(row)).collect()
     }
 
-    fn leaf(&self, root: u32, row: &[f32]) -> f32 {
-        let mut node = &self.nodes[root as usize];
-        while node.feature != LEAF {
-            node = &self.nodes[node.child(row)];
+    /// The leaves that the row reaches from up to `LANES` roots, walked side by side: the steps of one tree wait for each other,
+    /// those of several trees do not.
+    fn leaves(&self, roots: &[u32], row: &[f32]) -> [usize; LANES] {
+        let mut at = [roots[0] as usize; LANES];
+        at.iter_mut().zip(roots).for_each(|(lane, &root)| *lane = root as usize);
+        while at.iter().any(|&lane| self.nodes[lane].feature != LEAF) {
+            for _ in 0..STRIDE {
+                at.iter_mut().for_each(|lane| *lane = self.nodes[*lane].child(row));
+            }
         }
-        node.value
+        at
     }
 
     /// Which features moved the forecast of this row, by the change of node value at each split on its path
@@ -215,11 +235,13 @@ impl Trees {
         consistent(self.roots.iter().all(|&root| (root as usize) < self.nodes.len()), "tree roots")?;
         for (index, node) in self.nodes.iter().enumerate() {
             consistent(node.value.is_finite(), "node values")?;
-            if node.feature != LEAF {
+            let left = node.left as usize;
+            if node.feature == LEAF {
+                consistent(left == index && node.missing_left, "leaves")?;
+            } else {
                 consistent(usize::from(node.feature) < self.features.len(), "feature indexes")?;
                 consistent(!node.split.is_nan(), "split values")?;
                 // Children behind their parent: every walk ends.
-                let left = node.left as usize;
                 consistent(left > index && left.checked_add(1).is_some_and(|right| right < self.nodes.len()), "node indexes")?;
             }
         }
@@ -228,8 +250,9 @@ impl Trees {
 }
 
 impl Node {
-    const fn leaf(value: f32) -> Self {
-        Self { feature: LEAF, missing_left: false, split: 0.0, left: 0, value }
+    /// No row has a feature `LEAF`: it is missing, and missing goes left, which is here.
+    const fn leaf(at: usize, value: f32) -> Self {
+        Self { feature: LEAF, missing_left: true, split: 0.0, left: at as u32, value }
     }
 
     /// Without branches: a wrong guess costs more than the comparison.
@@ -420,6 +443,16 @@ mod tests {
     }
 
     #[test]
+    fn rows_of_another_length_are_read_as_far_as_they_fit() {
+        let (rows, labels) = data(500, 4, 9);
+        let trees = Trees::fit(&rows, &labels, None, &names(4), &small()).unwrap();
+        let mut long = rows[..4].to_vec();
+        long.resize(70_000, 1.0);
+        assert_eq!(trees.predict(&long), trees.predict(&rows[..4]));
+        assert_eq!(trees.predict(&[0.5]), trees.predict(&[0.5, f32::NAN, f32::NAN, f32::NAN]));
+    }
+
+    #[test]
     fn constant_and_entirely_missing_features_are_harmless() {
         let rows: Vec<f32> = (0..200).flat_map(|i| [i as f32, 1.0, f32::NAN]).collect();
         let labels: Vec<f64> = (0..200).map(|i| if i < 100 { -5.0 } else { 5.0 }).collect();
@@ -443,6 +476,7 @@ mod tests {
         let mut infinite = rows.clone();
         infinite[9] = f32::INFINITY;
         assert!(matches!(fit(&infinite, &labels, &names(2)), Err(ModelError::NotFinite { row: 4, .. })));
+        assert!(matches!(fit(&rows, &[1e300; 100], &names(2)), Err(ModelError::Setting { name: "labels", .. })));
         let config = TreesConfig { subsample: 0.0, ..small() };
         assert!(matches!(Trees::fit(&rows, &labels, None, &names(2), &config), Err(ModelError::Setting { name: "subsample", .. })));
     }
