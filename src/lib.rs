@@ -4,5 +4,6 @@ pub mod domain;
 pub mod learning;
 pub mod market;
 pub mod matching;
+pub mod memory;
 pub mod models;
 pub mod protocol;

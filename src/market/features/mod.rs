@@ -244,7 +244,6 @@ pub(super) mod tests {
 
     #[test]
     fn no_vector_before_the_warm_up_is_over() {
-        assert!(WARM_UP <= 130);
         assert_eq!(fed(&walk(WARM_UP - 1, noise)).vector(), None);
         assert_eq!(fed(&walk(WARM_UP - 1, noise)).volatility_bps(), None);
         let vector = fed(&walk(WARM_UP, noise)).vector().unwrap();
