@@ -52,7 +52,7 @@ pub struct RowConfig {
 
 impl Default for RowConfig {
     fn default() -> Self {
-        Self { stride_bars: None, max_rows: 75_000, min_rows: 1_000 }
+        Self { stride_bars: None, max_rows: 75_000, min_rows: 1_500 }
     }
 }
 

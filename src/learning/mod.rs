@@ -1,7 +1,7 @@
 //! The workshop: from candles to judged models. Its results enter the engine as events.
 //!
-//! *Takes*: `SymbolSeries` (finished candles of each market), a `TrainConfig`, a `Lineage` (time, code version, parents), a `Watch` (progress
-//! and cancellation). *Gives*: `TrainOutcome`: a `ModelRecord` of the trees and one of the policy, each with gates and a JSON report;
+//! *Takes*: `SymbolSeries` (finished candles of each market), a `TrainConfig`, a `Lineage` (time, code version, parents), a `Watch`
+//! (progress and cancellation). *Gives*: `TrainOutcome`: a `ModelRecord` of the trees and one of the policy, each with gates and a JSON report;
 //! shadow trades as `Episode`s; every trial as an `Experiment`; or a `LearningError` that names what is missing.
 //!
 //! The way of the data: `series` (checked, cut at holes) > `dataset` (features and `labels`) > `walk_forward` (`splits`, `rule`) >
@@ -54,13 +54,13 @@ mod train_trees;
 mod walk_forward;
 
 pub use config::{PolicyConfig, RowConfig, TrainConfig, WalkForwardConfig};
-pub use dataset::{Dataset, DatasetReport};
+pub use dataset::{Dataset, DatasetReport, Row};
 pub use equity::{Marked, Trade, marked};
 pub use error::LearningError;
 pub use gates::{GateLimits, all_passed, judge};
 pub use labels::{Bracket, CostAssumption, Label, label};
 pub use leak::LeakLimits;
-pub use metrics::{Performance, TradeStats, Usage};
+pub use metrics::{Performance, TradeStats, Usage, mean};
 pub use position_state::{ACTIONS, ENTER, EXIT, POSITION_NAMES, PositionState};
 pub use progress::{Progress, Watch};
 pub use series::{Bars, SymbolSeries, data_id};

@@ -133,6 +133,17 @@ mod tests {
     }
 
     #[test]
+    fn a_market_listed_later_learns_beside_an_older_one() {
+        let mut younger = fixture::noise(8_000, 22);
+        younger.candles.drain(..6_500);
+        younger.symbol = "ETHUSDT".parse().unwrap();
+        younger.instrument = fixture::instrument("ETHUSDT");
+        let got = run(&[fixture::noise(8_000, 21), younger], &config()).unwrap();
+        assert_eq!(got.trees.symbols.len(), 2);
+        assert!(got.episodes.iter().any(|e| e.symbol == got.trees.symbols[1]));
+    }
+
+    #[test]
     fn every_stage_reports_its_end() {
         let mut seen = Vec::new();
         let mut note = |p: super::super::Progress| seen.push((p.stage, p.done == p.total));
@@ -143,11 +154,18 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_setting_and_too_little_history_are_named() {
+    fn a_wrong_setting_is_named() {
         let mut wrong = config();
         wrong.bracket.hold_bars = 0;
         assert!(matches!(run(&[fixture::noise(8_000, 21)], &wrong), Err(LearningError::Setting { name: "bracket.hold_bars", .. })));
-        let error = run(&[fixture::noise(2_000, 21)], &config()).unwrap_err();
-        assert!(matches!(error, LearningError::TooFewRows { .. }), "{error}");
+    }
+
+    #[test]
+    fn the_amount_of_history_that_is_named_is_enough() {
+        let Err(LearningError::TooFewRows { candles_needed, .. }) = run(&[fixture::noise(2_000, 21)], &config()) else {
+            panic!("2,000 candles are not enough");
+        };
+        assert!(run(&[fixture::noise(candles_needed, 21)], &config()).is_ok());
+        assert!(matches!(run(&[fixture::noise(candles_needed - 10, 21)], &config()), Err(LearningError::TooFewRows { .. })));
     }
 }

@@ -353,6 +353,8 @@ mod tests {
         let (data, got) = trained(3.0, 2);
         assert!(got.episodes.len() > 50);
         assert!(got.episodes.iter().enumerate().all(|(n, e)| e.number == n as u64 && e.origin == Origin::Shadow));
+        let until = got.report.judged_from;
+        assert!(got.episodes.iter().all(|e| e.entry_time >= until || e.known_at <= until), "learning never reaches into the judged part");
         assert!(got.episodes.windows(2).all(|w| w[0].entry_time < w[1].entry_time));
         for e in &got.episodes {
             assert!(e.vector.len() == data.names.len() && e.vector.iter().all(|v| v.is_finite()));
