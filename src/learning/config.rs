@@ -17,13 +17,11 @@ pub struct TrainConfig {
     pub half_spread_bps: f64,
     pub rows: RowConfig,
     pub walk_forward: WalkForwardConfig,
-    /// How the trees are grown; their seed is `seed` above.
+    /// How the trees are grown, their seed included.
     pub trees: TreesConfig,
     pub policy: PolicyConfig,
     pub gates: GateLimits,
     pub leak: LeakLimits,
-    /// Of everything that draws random numbers.
-    pub seed: u64,
 }
 
 impl Default for TrainConfig {
@@ -37,7 +35,6 @@ impl Default for TrainConfig {
             policy: PolicyConfig::default(),
             gates: GateLimits::default(),
             leak: LeakLimits::default(),
-            seed: 1,
         }
     }
 }
@@ -55,7 +52,7 @@ pub struct RowConfig {
 
 impl Default for RowConfig {
     fn default() -> Self {
-        Self { stride_bars: None, max_rows: 75_000, min_rows: 1_000 }
+        Self { stride_bars: None, max_rows: 75_000, min_rows: 1_500 }
     }
 }
 
@@ -92,7 +89,7 @@ pub struct PolicyConfig {
     pub notional: f64,
     /// Shadow trades kept for memory, the newest.
     pub max_episodes: usize,
-    /// How an update works; its seed is the run's.
+    /// How an update works; its seed also draws the actions and the walks.
     pub ppo: PpoConfig,
 }
 

@@ -90,9 +90,10 @@ impl Dataset {
             },
         };
         let mut seen = 0;
-        for index in 0..series.len() {
-            out.add_series(&series[index], index, config, &mut seen, watch)?;
+        for (index, one) in series.iter().enumerate() {
+            out.add_series(one, index, config, &mut seen, watch)?;
         }
+        watch.step("features", seen, out.report.candles)?;
         if out.rows.len() < config.rows.min_rows {
             let candles_needed = candles_needed(config, stride);
             return Err(LearningError::TooFewRows { have: out.rows.len(), need: config.rows.min_rows, candles_needed });

@@ -242,7 +242,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_after_the_exit_matters(steps in prop::collection::vec((-150.0..150.0f64, 0.0..80.0f64, 0.0..80.0f64), 12..40), noise in 1.0..9.0f64) {
+        fn nothing_after_the_exit_matters(
+            steps in prop::collection::vec((-150.0..150.0f64, 0.0..80.0f64, 0.0..80.0f64), 12..40), noise in 1.0..9.0f64
+        ) {
             let mut price = 100.0;
             let rows: Vec<[f64; 4]> = steps.iter().map(|(move_bps, up, down)| {
                 let open = price;

@@ -92,7 +92,8 @@ impl TradeStats {
     pub fn of(net: &[f64]) -> Self {
         let wins: Vec<f64> = net.iter().copied().filter(|n| *n > 0.0).collect();
         let losses: Vec<f64> = net.iter().map(|n| -n).filter(|n| *n > 0.0).collect();
-        let (gross_wins, gross_losses) = (wins.iter().sum::<f64>(), losses.iter().sum::<f64>());
+        // The sum of nothing is -0.
+        let (gross_wins, gross_losses) = (0.0 + wins.iter().sum::<f64>(), 0.0 + losses.iter().sum::<f64>());
         Self {
             trades: net.len(),
             wins: wins.len(),
@@ -121,21 +122,17 @@ impl TradeStats {
 /// How much of the time and of the capital was used.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Usage {
-    /// Share of periods with a position, 0 to 1.
+    /// Share of bars with a position, 0 to 1.
     pub exposure: Option<f64>,
     /// Bought and sold notional in multiples of the mean equity, per year.
     pub turnover_per_year: Option<f64>,
 }
 
 impl Usage {
-    /// `traded` is the sum of both sides' notionals in the unit of `mean_equity`.
+    /// `held` of `available` bars (of all markets) with a position; `traded`: both sides' notionals in multiples of the equity.
     #[must_use]
-    pub fn of(periods_held: usize, periods: usize, traded: f64, mean_equity: f64, periods_per_year: f64) -> Self {
-        let years = periods as f64 / periods_per_year;
-        Self {
-            exposure: share(periods_held, periods),
-            turnover_per_year: if mean_equity > 0.0 && years > 0.0 { finite(traded / mean_equity / years) } else { None },
-        }
+    pub fn of(held: usize, available: usize, traded: f64, years: f64) -> Self {
+        Self { exposure: share(held, available), turnover_per_year: if years > 0.0 { finite(traded / years) } else { None } }
     }
 }
 
@@ -237,9 +234,9 @@ mod tests {
 
     #[test]
     fn usage_counts_time_and_notional() {
-        let got = Usage::of(25, 100, 6.0, 2.0, 200.0);
+        let got = Usage::of(25, 100, 3.0, 0.5);
         close(got.exposure, 0.25);
         close(got.turnover_per_year, 6.0);
-        assert_eq!(Usage::of(0, 0, 0.0, 1.0, 365.0), Usage::default());
+        assert_eq!(Usage::of(0, 0, 0.0, 0.0), Usage::default());
     }
 }

@@ -30,8 +30,9 @@ pub fn trades(chances: &[Chance], threshold_bps: f64, entry_cost_bps: f64, free_
     out
 }
 
-/// The threshold, not below `floor_bps`, whose trades made the most net on `chances`; `None` when none made money with at least
-/// `min_trades` trades: standing aside was best. `chances` must come from training data that the forecaster was not fitted on.
+/// The threshold, not below `floor_bps`, whose trades on `chances` made the most, counted as their net sum less one standard error of it:
+/// what luck may have given is not counted. `None` when that is nowhere positive with at least `min_trades` trades: standing aside was
+/// best. `chances` must come from training data that the forecaster was not fitted on.
 #[must_use]
 pub fn choose_threshold(chances: &[Chance], series: usize, floor_bps: f64, min_trades: usize) -> Option<f64> {
     let mut sorted: Vec<f64> = chances.iter().map(|c| c.forecast_bps).filter(|f| *f >= floor_bps).collect();
@@ -40,13 +41,24 @@ pub fn choose_threshold(chances: &[Chance], series: usize, floor_bps: f64, min_t
     for quantile in QUANTILES {
         let Some(threshold) = sorted.get((quantile * sorted.len() as f64) as usize) else { continue };
         let made = trades(chances, *threshold, 0.0, &mut vec![0; series]);
-        let net: f64 = made.iter().map(|t| t.outcome.net_bps).sum();
-        let better = best.is_none_or(|(_, most)| net > most);
-        if made.len() >= min_trades && net > 0.0 && better {
-            best = Some((*threshold, net));
+        let sure = sum_less_error(&made.iter().map(|t| t.outcome.net_bps).collect::<Vec<_>>());
+        let better = best.is_none_or(|(_, most)| sure > most);
+        if made.len() >= min_trades && sure > 0.0 && better {
+            best = Some((*threshold, sure));
         }
     }
     best.map(|(threshold, _)| threshold)
+}
+
+/// Sum less its standard error, sigma x sqrt(n); with fewer than two results nothing is sure.
+fn sum_less_error(results: &[f64]) -> f64 {
+    let n = results.len() as f64;
+    if n < 2.0 {
+        return f64::NEG_INFINITY;
+    }
+    let sum: f64 = results.iter().sum();
+    let squares: f64 = results.iter().map(|r| (r - sum / n).powi(2)).sum();
+    sum - (squares / (n - 1.0) * n).sqrt()
 }
 
 #[cfg(test)]
@@ -74,11 +86,11 @@ mod tests {
     #[test]
     fn a_series_holds_one_position_at_a_time() {
         let chances = [chance(0, 0, 5, 9.0, 1.0), chance(1, 1, 5, 9.0, 1.0), chance(0, 4, 5, 9.0, 1.0), chance(0, 5, 5, 9.0, 1.0)];
-        let mut free = vec![0; 2];
+        let mut free = [0; 2];
         let made: Vec<_> = trades(&chances, 5.0, 0.0, &mut free).iter().map(|t| (t.series, t.decision_bar)).collect();
         assert_eq!(made, [(0, 0), (1, 1), (0, 5)]);
         assert_eq!(free, [10, 6]);
-        assert!(trades(&chances, 9.5, 0.0, &mut vec![0; 2]).is_empty());
+        assert!(trades(&chances, 9.5, 0.0, &mut [0; 2]).is_empty());
     }
 
     #[test]
@@ -94,6 +106,8 @@ mod tests {
         let losers: Vec<_> = (0..100).map(|i| chance(0, i * 2, 1, i as f64, -1.0)).collect();
         assert_eq!(choose_threshold(&losers, 1, 0.0, 1), None);
         assert_eq!(choose_threshold(&[chance(0, 0, 1, 9.0, 50.0)], 1, 0.0, 2), None);
+        let lucky: Vec<_> = (0..40).map(|i| chance(0, i * 2, 1, 5.0, if i == 20 { 50.0 } else { -1.0 })).collect();
+        assert_eq!(choose_threshold(&lucky, 1, 0.0, 10), None, "one lucky trade is no edge");
         let below_floor: Vec<_> = (0..100).map(|i| chance(0, i * 2, 1, -1.0, 5.0)).collect();
         assert_eq!(choose_threshold(&below_floor, 1, 0.0, 1), None);
     }

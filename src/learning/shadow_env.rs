@@ -6,7 +6,7 @@
 use super::config::TrainConfig;
 use super::dataset::Dataset;
 use super::equity::Trade;
-use super::position_state::{ENTER, EXIT, PositionState};
+use crate::models::position_state::{ENTER, EXIT, PositionState};
 use super::series::SymbolSeries;
 use super::shadow_market::ShadowMarket;
 

@@ -103,3 +103,69 @@ pub fn record(
         artifact: bytes,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture;
+    use super::*;
+
+    fn config() -> TrainConfig {
+        let mut config = TrainConfig::default();
+        config.trees.iterations = 20;
+        config.policy.updates = 2;
+        config.policy.steps_per_update = 512;
+        config
+    }
+
+    fn run(series: &[SymbolSeries], config: &TrainConfig) -> Result<TrainOutcome, LearningError> {
+        train(series, config, &fixture::lineage(), &mut fixture::silent(&mut |_| {}))
+    }
+
+    #[test]
+    fn the_same_input_gives_the_same_outcome() {
+        let series = [fixture::noise(8_000, 21)];
+        let (a, b) = (run(&series, &config()).unwrap(), run(&series, &config()).unwrap());
+        assert_eq!((&a.trees, &a.policy, &a.episodes, &a.experiments), (&b.trees, &b.policy, &b.episodes, &b.experiments));
+        assert_eq!(a.experiments.len(), 4 + 1 + 2);
+        assert_eq!(a.shadow_trades, a.policy_report.learning_trades + a.policy_report.judged_trades);
+        assert_eq!((a.trees.kind, a.policy.kind), (ModelKind::Trees, ModelKind::Policy));
+        assert_eq!(a.trees.data_id, a.policy.data_id);
+    }
+
+    #[test]
+    fn a_market_listed_later_learns_beside_an_older_one() {
+        let mut younger = fixture::noise(8_000, 22);
+        younger.candles.drain(..6_500);
+        younger.symbol = "ETHUSDT".parse().unwrap();
+        younger.instrument = fixture::instrument("ETHUSDT");
+        let got = run(&[fixture::noise(8_000, 21), younger], &config()).unwrap();
+        assert_eq!(got.trees.symbols.len(), 2);
+        assert!(got.episodes.iter().any(|e| e.symbol == got.trees.symbols[1]));
+    }
+
+    #[test]
+    fn every_stage_reports_its_end() {
+        let mut seen = Vec::new();
+        let mut note = |p: super::super::Progress| seen.push((p.stage, p.done == p.total));
+        train(&[fixture::noise(8_000, 21)], &config(), &fixture::lineage(), &mut fixture::silent(&mut note)).unwrap();
+        for stage in ["features", "walk-forward", "final trees", "policy"] {
+            assert!(seen.contains(&(stage, true)), "{stage}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_setting_is_named() {
+        let mut wrong = config();
+        wrong.bracket.hold_bars = 0;
+        assert!(matches!(run(&[fixture::noise(8_000, 21)], &wrong), Err(LearningError::Setting { name: "bracket.hold_bars", .. })));
+    }
+
+    #[test]
+    fn the_amount_of_history_that_is_named_is_enough() {
+        let Err(LearningError::TooFewRows { candles_needed, .. }) = run(&[fixture::noise(2_000, 21)], &config()) else {
+            panic!("2,000 candles are not enough");
+        };
+        assert!(run(&[fixture::noise(candles_needed, 21)], &config()).is_ok());
+        assert!(matches!(run(&[fixture::noise(candles_needed - 10, 21)], &config()), Err(LearningError::TooFewRows { .. })));
+    }
+}

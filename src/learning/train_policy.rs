@@ -16,7 +16,7 @@ use super::error::LearningError;
 use super::gates;
 use super::labels::CostAssumption;
 use super::metrics::{Performance, TradeStats, Usage, mean};
-use super::position_state::{ACTIONS, POSITION_NAMES};
+use crate::models::position_state::{ACTIONS, POSITION_NAMES};
 use super::progress::Watch;
 use super::series::SymbolSeries;
 use super::shadow_env::{Segment, ShadowEnv};
@@ -24,7 +24,7 @@ use super::train::{Experiment, Lineage, record};
 use super::train_trees::judge_equity;
 use crate::domain::{Episode, Origin, Span, Timestamp};
 use crate::market::features::VERSION;
-use crate::models::{Artifact, Policy, PolicyArtifact, PpoConfig, Rollout, Standardiser, Trainer, UpdateStats};
+use crate::models::{Artifact, Policy, PolicyArtifact, Rollout, Standardiser, Trainer, UpdateStats};
 use crate::protocol::{ModelKind, ModelRecord};
 
 /// Rows that a learning walk lasts at most.
@@ -89,7 +89,7 @@ pub fn train_policy(
             rows: config.policy.steps_per_update as usize,
             auc: None,
             trades: made.len(),
-            net_bps: net.iter().sum(),
+            net_bps: net.iter().fold(0.0, |sum, net| sum + net),
         });
         updates.push(stats);
         trades.extend(made);
@@ -152,11 +152,10 @@ impl<'a> Learner<'a> {
             return Err(LearningError::TooFewRows { have, need: MIN_PART, candles_needed: rows * data.report.stride_bars });
         }
         let width = data.names.len() + POSITION_NAMES.len();
-        let settings = PpoConfig { seed: config.seed, ..config.policy.ppo.clone() };
-        let trainer = Trainer::new(width, ACTIONS.len(), settings).map_err(LearningError::Model)?;
+        let trainer = Trainer::new(width, ACTIONS.len(), config.policy.ppo.clone()).map_err(LearningError::Model)?;
         let root = f64::from(config.bracket.horizon_bars).sqrt();
         let reward_unit_bps = (data.report.median_bar_sigma_bps * root).max(f64::MIN_POSITIVE);
-        let rng = ChaCha8Rng::seed_from_u64(config.seed);
+        let rng = ChaCha8Rng::seed_from_u64(config.policy.ppo.seed);
         let standardiser = Standardiser::identity(width);
         let mut out = Self { data, env, trainer, standardiser, rng, learnable, reward_unit_bps, walking: false };
         out.standardiser = out.learn_scale(config.policy.steps_per_update as usize)?;
@@ -322,7 +321,8 @@ mod tests {
 
     fn trained(drift_bps: f64, seed: u64) -> (Dataset, TrainedPolicy) {
         let series = [fixture::waves(15_000, 11, drift_bps)];
-        let config = TrainConfig { seed, ..config() };
+        let mut config = config();
+        config.policy.ppo.seed = seed;
         let data = Dataset::build(&series, &config, &mut fixture::silent(&mut |_| {})).unwrap();
         let scale = Standardiser::fit(&data.features, data.names.len()).unwrap();
         let policy = train_policy(&series, &data, &scale, &config, &fixture::lineage(), &mut fixture::silent(&mut |_| {})).unwrap();
@@ -353,6 +353,8 @@ mod tests {
         let (data, got) = trained(3.0, 2);
         assert!(got.episodes.len() > 50);
         assert!(got.episodes.iter().enumerate().all(|(n, e)| e.number == n as u64 && e.origin == Origin::Shadow));
+        let until = got.report.judged_from;
+        assert!(got.episodes.iter().all(|e| e.entry_time >= until || e.known_at <= until), "learning never reaches into the judged part");
         assert!(got.episodes.windows(2).all(|w| w[0].entry_time < w[1].entry_time));
         for e in &got.episodes {
             assert!(e.vector.len() == data.names.len() && e.vector.iter().all(|v| v.is_finite()));

@@ -102,10 +102,7 @@ pub fn judge_equity(data: &Dataset, trades: &[Trade], from: Timestamp) -> (Perfo
     let marked = marked(&data.bars, trades, from, Timestamp::MAX);
     let per_year = data.interval.per_year();
     let net: Vec<f64> = trades.iter().map(|t| t.outcome.net_bps).collect();
-    let usage = Usage {
-        exposure: Usage::of(marked.bars_held, marked.bars, 0.0, 1.0, per_year).exposure,
-        ..Usage::of(0, marked.returns.len(), marked.traded, 1.0, per_year)
-    };
+    let usage = Usage::of(marked.bars_held, marked.bars, marked.traded, marked.returns.len() as f64 / per_year);
     (Performance::of_returns(&marked.returns, per_year), TradeStats::of(&net), usage)
 }
 

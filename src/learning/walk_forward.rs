@@ -15,7 +15,7 @@ use super::progress::Watch;
 use super::rule::{self, Chance};
 use super::splits::{self, Fold};
 use crate::domain::{Span, Timestamp};
-use crate::models::{Standardiser, Trees, TreesConfig, auc};
+use crate::models::{Standardiser, Trees, auc};
 
 /// Fewer rows than this in any part of a fold say nothing.
 const MIN_PART: usize = 50;
@@ -114,7 +114,7 @@ fn one_fold(
         auc: auc_of(data, &tested, &forecasts),
         threshold_bps: chosen,
         trades: trades.len(),
-        net_bps: trades.iter().map(|t| t.outcome.net_bps).sum(),
+        net_bps: trades.iter().map(|t| t.outcome.net_bps).fold(0.0, |sum, net| sum + net),
     });
     out.forecasts.extend(tested.into_iter().zip(forecasts));
     out.trades.extend(trades);
@@ -144,8 +144,7 @@ pub fn fit(data: &Dataset, rows: &[usize], config: &TrainConfig) -> Result<Fitte
     let mut labels: Vec<f64> = rows.iter().map(|r| data.rows[*r].label.net_bps).collect();
     winsorise(&mut labels);
     let weights: Vec<f64> = rows.iter().map(|r| data.rows[*r].weight).collect();
-    let settings = TreesConfig { seed: config.seed, ..config.trees.clone() };
-    let trees = Trees::fit(&scaled, &labels, Some(&weights), &data.names, &settings).map_err(LearningError::Model)?;
+    let trees = Trees::fit(&scaled, &labels, Some(&weights), &data.names, &config.trees).map_err(LearningError::Model)?;
     Ok(Fitted { standardiser, trees })
 }
 

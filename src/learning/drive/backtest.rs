@@ -5,8 +5,7 @@ use serde::Serialize;
 use super::{PaperVenue, Session, candle_path};
 use crate::domain::{Asset, Bps, ExitReason, MarketUpdate, Money, Price, Qty, RunId, Span, Symbol, Timestamp};
 use crate::engine::{Engine, Settings};
-use crate::learning::SymbolSeries;
-use crate::learning::metrics::{Performance, TradeStats};
+use crate::learning::{Performance, SymbolSeries, TradeStats};
 use crate::protocol::{Counters, Effect, Event, Learned, ModelAdopted, Probe, Record, RunOpened, WarmUp};
 
 /// What to run over.
