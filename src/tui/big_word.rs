@@ -30,7 +30,9 @@ const LETTERS: [(char, [&str; 5]); 16] = [
 #[must_use]
 pub fn lines(word: &str, style: Style) -> Vec<Line<'static>> {
     let letters: Vec<&[&str; 5]> = word.chars().filter_map(|c| LETTERS.iter().find(|l| l.0 == c)).map(|l| &l.1).collect();
-    let pixel_row = |row: usize| letters.iter().map(|l| l.get(row).map_or_else(|| " ".repeat(l[0].len()), |r| (*r).to_owned())).collect::<Vec<_>>().join(" ");
+    let pixel_row = |row: usize| {
+        letters.iter().map(|l| l.get(row).map_or_else(|| " ".repeat(l[0].len()), |r| (*r).to_owned())).collect::<Vec<_>>().join(" ")
+    };
     (0..usize::from(ROWS))
         .map(|row| {
             let (top, bottom) = (pixel_row(row * 2), pixel_row(row * 2 + 1));

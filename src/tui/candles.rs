@@ -27,8 +27,7 @@ enum Half {
     Body,
 }
 
-const VOLUME_STEPS: [char; 8] =
-    ['\u{2581}', '\u{2582}', '\u{2583}', '\u{2584}', '\u{2585}', '\u{2586}', '\u{2587}', '\u{2588}'];
+const VOLUME_STEPS: [char; 8] = ['\u{2581}', '\u{2582}', '\u{2583}', '\u{2584}', '\u{2585}', '\u{2586}', '\u{2587}', '\u{2588}'];
 
 pub fn draw(plot: &Plot<'_>, theme: &Theme, area: Rect, buf: &mut Buffer) {
     if plot.candles.is_empty() {
@@ -171,7 +170,7 @@ fn draw_volumes(candles: &[Candle], stride: u16, theme: &Theme, area: Rect, buf:
         return;
     }
     for (i, candle) in candles.iter().enumerate() {
-        let style = if candle.close >= candle.open { theme.up } else { theme.down };
+        let style = if candle.close >= candle.open { theme.up_area } else { theme.down_area };
         let part = (candle.volume.to_f64() / most).clamp(0.0, 1.0);
         let eighths = (part * f64::from(area.height) * 8.0).ceil() as u16;
         for row in 0..area.height {
@@ -193,7 +192,8 @@ fn draw_times(candles: &[Candle], stride: u16, bar: Option<Interval>, theme: &Th
     };
     let every = (length as u16 + 6).div_ceil(stride).max(1);
     for (i, candle) in candles.iter().enumerate().step_by(usize::from(every)) {
-        let label = if length == 10 { format::date(candle.open_time) } else { format::clock(candle.open_time).chars().take(length).collect() };
+        let label =
+            if length == 10 { format::date(candle.open_time) } else { format::clock(candle.open_time).chars().take(length).collect() };
         let x = i as u16 * stride;
         if x + length as u16 <= area.width {
             let place = Rect { x: area.x + x, width: area.width - x, ..area };
@@ -205,17 +205,23 @@ fn draw_times(candles: &[Candle], stride: u16, bar: Option<Interval>, theme: &Th
 fn draw_axis(plot: &Plot<'_>, scale: &Scale, theme: &Theme, side: Rect, chart: Rect, buf: &mut Buffer) {
     let width = usize::from(side.width);
     let label = |p: Price| text::right(&format::price(p, plot.decimals), width);
-    for row in (0..side.height).step_by(3) {
+    let shown = plot.levels.iter().map(|l| l.1).filter(|p| scale.inside(*p)).chain(plot.last);
+    let taken: Vec<u16> = shown.map(|p| scale.half(p) / 2).collect();
+    for row in (0..side.height).step_by(3).filter(|r| !taken.contains(r)) {
         text::put(buf, side, row, &Line::styled(label(scale.price_at(row)), theme.dim));
     }
+    let last_row = plot.last.map(|p| scale.half(p) / 2);
     for (word, price) in plot.levels.iter().filter(|(_, p)| scale.inside(*p)) {
         let row = scale.half(*price) / 2;
+        if last_row == Some(row) {
+            continue;
+        }
         text::put(buf, side, row, &Line::styled(label(*price), theme.accent));
         // The word stands at the old end of the chart, where it hides the least.
         let room = text::width(word) as u16 + 1;
         if chart.width > room * 4 {
             let place = Rect { width: room, ..chart };
-            text::put(buf, place, row, &Line::styled(*word, theme.accent));
+            text::put(buf, place, row, &Line::styled(format!("{word} "), theme.accent));
         }
     }
     if let Some(last) = plot.last {

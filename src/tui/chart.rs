@@ -8,7 +8,7 @@ use ratatui::text::Line;
 use super::format;
 use super::text;
 use super::theme::Theme;
-use crate::domain::{Bps, Timestamp};
+use crate::domain::Timestamp;
 
 /// Bit of a braille glyph by (column, row) of its dot; Unicode block U+2800.
 const DOTS: [[u8; 4]; 2] = [[0x01, 0x02, 0x04, 0x40], [0x08, 0x10, 0x20, 0x80]];
@@ -155,14 +155,13 @@ pub fn bar(part: f64, width: usize) -> String {
     text
 }
 
-/// Basis points of a part of a whole as a short percent, for gauges.
+/// A part of a whole in whole percent, rounded down so that only the end reads 100; empty without a whole.
 #[must_use]
 pub fn part_percent(done: u64, total: u64) -> String {
     if total == 0 {
         return String::new();
     }
-    let part = u128::from(done.min(total)) * 10_000 / u128::from(total);
-    format::percent(Bps::from_bps(part as i64), false).replace(".00", "")
+    format!("{} %", u128::from(done.min(total)) * 100 / u128::from(total))
 }
 
 #[cfg(test)]
@@ -194,7 +193,7 @@ mod tests {
         assert_eq!(bar(0.5, 4), "██");
         assert_eq!(bar(1.0 / 32.0, 4), "▏");
         assert_eq!((bar(7.0, 2), bar(-1.0, 2), bar(f64::NAN, 2)), ("██".into(), String::new(), String::new()));
-        assert_eq!(part_percent(1, 3), "33.33 %");
+        assert_eq!(part_percent(1, 3), "33 %");
         assert_eq!((part_percent(5, 5), part_percent(0, 0)), ("100 %".into(), String::new()));
     }
 }

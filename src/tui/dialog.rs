@@ -182,7 +182,11 @@ fn resume(view: &View) -> Vec<String> {
         _ => out.push("Trading is not halted: nothing changes now.".to_owned()),
     }
     out.push("New positions may be opened again; safety stops that held are re-armed.".to_owned());
-    out.push(format!("Now: {}, {}.", positions(view.positions.len()), format::counted(view.orders.len(), "working order", "working orders")));
+    out.push(format!(
+        "Now: {}, {}.",
+        positions(view.positions.len()),
+        format::counted(view.orders.len(), "working order", "working orders")
+    ));
     out
 }
 

@@ -61,8 +61,22 @@ pub fn trading() -> View {
             user_stream_up: true,
             ..HealthView::default()
         },
-        alerts: vec![Alert { at: at("23:54:01"), severity: Severity::Warning, text: "ETHUSDT: two updates missing, book fetched again".into() }],
-        counters: Counters { decisions: 1_204, refusals: 31, orders: 12, fills: 9, maker_fills: 7, taker_fills: 2, trades_closed: 4, trades_won: 3, ..Counters::default() },
+        alerts: vec![Alert {
+            at: at("23:54:01"),
+            severity: Severity::Warning,
+            text: "ETHUSDT: two updates missing, book fetched again".into(),
+        }],
+        counters: Counters {
+            decisions: 1_204,
+            refusals: 31,
+            orders: 12,
+            fills: 9,
+            maker_fills: 7,
+            taker_fills: 2,
+            trades_closed: 4,
+            trades_won: 3,
+            ..Counters::default()
+        },
     }
 }
 
@@ -77,8 +91,20 @@ fn decisions() -> Vec<DecisionView> {
     };
     let spread = Refusal::SpreadTooWide { spread: Bps::from_f64(6.5), limit: Bps::from_bps(5) };
     vec![
-        decision("23:54:10", "BTCUSDT", Verdict::Hold, Some(4.2), &["target and stop are in place", "forecast still above the exit threshold of 0 bps net of costs"]),
-        decision("23:54:10", "ETHUSDT", Verdict::Enter, Some(9.8), &["forecast +9.8 bps net against a threshold of 6.0", "14 of 20 alike trades won"]),
+        decision(
+            "23:54:10",
+            "BTCUSDT",
+            Verdict::Hold,
+            Some(4.2),
+            &["target and stop are in place", "forecast still above the exit threshold of 0 bps net of costs"],
+        ),
+        decision(
+            "23:54:10",
+            "ETHUSDT",
+            Verdict::Enter,
+            Some(9.8),
+            &["forecast +9.8 bps net against a threshold of 6.0", "14 of 20 alike trades won"],
+        ),
         decision("23:54:05", "ETHUSDT", Verdict::Refused(spread), Some(7.1), &[]),
         decision("23:53:52", "BTCUSDT", Verdict::StandAside, Some(-2.0), &["forecast is below the threshold"]),
         decision("23:53:40", "BTCUSDT", Verdict::Exit(ExitReason::Target), None, &["target filled as maker"]),
@@ -164,12 +190,20 @@ pub fn wild(seed: u64) -> View {
         started: dice.time(),
         mode: [Mode::Demo, Mode::Paper, Mode::Live, Mode::Backtest][dice.below(4)],
         venue: dice.text(),
-        trading: [TradingState::Starting, TradingState::Active, TradingState::Halted { reason: dice.text() }, TradingState::Stopping][dice.below(4)].clone(),
+        trading: [TradingState::Starting, TradingState::Active, TradingState::Halted { reason: dice.text() }, TradingState::Stopping]
+            [dice.below(4)]
+        .clone(),
         time_scale: dice.text(),
         bar: Interval::from_secs(dice.next() as i64 >> dice.below(63)),
         models: (0..dice.below(4)).map(|i| ModelView { id: dice.text(), ..base.models[i % 2].clone() }).collect(),
         exploration_percent: [None, Some(1.0), Some(f64::MAX), Some(-0.0)][dice.below(4)],
-        learning: LearningView { stage: dice.text(), done: dice.next(), total: dice.next() >> dice.below(64), finished: dice.below(2) == 0, failure: dice.maybe(Dice::text) },
+        learning: LearningView {
+            stage: dice.text(),
+            done: dice.next(),
+            total: dice.next() >> dice.below(64),
+            finished: dice.below(2) == 0,
+            failure: dice.maybe(Dice::text),
+        },
         equity: dice.maybe(Dice::money),
         start_equity: dice.maybe(Dice::money),
         day_pnl: dice.maybe(Dice::money),
@@ -245,7 +279,16 @@ impl Dice {
         Price::from_raw(self.whole())
     }
     fn text(&mut self) -> String {
-        let pieces = ["", "ordinary words here ", "币安人生", "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}", "e\u{301}\u{327}", "\u{1b}[2J\n\t\u{7}", "\u{200b}\u{202e}", "aVeryLongWordWithoutAnyBlankInIt"];
+        let pieces = [
+            "",
+            "ordinary words here ",
+            "币安人生",
+            "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}",
+            "e\u{301}\u{327}",
+            "\u{1b}[2J\n\t\u{7}",
+            "\u{200b}\u{202e}",
+            "aVeryLongWordWithoutAnyBlankInIt",
+        ];
         (0..self.below(12)).map(|_| pieces[self.below(pieces.len())]).collect()
     }
     fn name(&mut self) -> Symbol {
@@ -266,7 +309,15 @@ impl Dice {
         }
     }
     fn order(&mut self, base: &OrderView) -> OrderView {
-        OrderView { symbol: self.name(), qty: self.qty(), filled: self.qty(), price: self.maybe(Self::price), age: self.span(), purpose: self.text(), ..base.clone() }
+        OrderView {
+            symbol: self.name(),
+            qty: self.qty(),
+            filled: self.qty(),
+            price: self.maybe(Self::price),
+            age: self.span(),
+            purpose: self.text(),
+            ..base.clone()
+        }
     }
     fn decision(&mut self, base: &DecisionView) -> DecisionView {
         DecisionView {
@@ -291,9 +342,21 @@ impl Dice {
             book_valid: self.below(2) == 0,
             gaps: self.next(),
             candles: (0..self.below(120))
-                .map(|_| Candle { open_time: self.time(), open: self.price(), high: self.price(), low: self.price(), close: self.price(), volume: self.qty(), taker_buy_volume: None, trades: 0 })
+                .map(|_| Candle {
+                    open_time: self.time(),
+                    open: self.price(),
+                    high: self.price(),
+                    low: self.price(),
+                    close: self.price(),
+                    volume: self.qty(),
+                    taker_buy_volume: None,
+                    trades: 0,
+                })
                 .collect(),
-            book: BookView { bids: (0..self.below(20)).map(|_| level(self)).collect(), asks: (0..self.below(20)).map(|_| level(self)).collect() },
+            book: BookView {
+                bids: (0..self.below(20)).map(|_| level(self)).collect(),
+                asks: (0..self.below(20)).map(|_| level(self)).collect(),
+            },
             ..base.clone()
         }
     }

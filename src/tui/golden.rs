@@ -12,7 +12,7 @@ mod tests {
     use super::super::state::{Screen, State};
     use super::super::theme::Theme;
     use super::super::{Scene, buffer_text, draw, snapshot_text};
-    use crate::protocol::{HealthVerdict, LogLine, Mode, TradingState, View};
+    use crate::protocol::{HealthVerdict, LearningView, LogLine, Mode, TradingState, View};
 
     fn screen_text(view: &View, logs: &[LogLine], state: &State, stale: Option<Duration>, size: (u16, u16)) -> String {
         let theme = Theme::new(true);
@@ -22,22 +22,57 @@ mod tests {
         buffer_text(terminal.backend().buffer())
     }
 
+    /// Compares line by line; on a difference the whole screen is printed, ready to be looked at and kept.
+    fn assert_screen(actual: &str, expected: &str) {
+        assert!(actual == expected, "the screen is now:\n{actual}");
+    }
+
+    fn over(view: &View, dialog: Dialog, stale: Option<Duration>) -> String {
+        let mut state = State::new(Screen::Overview, false);
+        state.dialog = Some(dialog);
+        screen_text(view, &[], &state, stale, (80, 24))
+    }
+
     #[test]
-    fn show_screens() {
-        std::fs::write("/tmp/view.json", serde_json::to_string(&fixture::trading()).unwrap()).unwrap();
-        for (w, h) in [(80, 24), (120, 40), (200, 50), (60, 16), (40, 8)] {
-            for view in [View::default(), fixture::trading()] {
-                for screen in Screen::ALL {
-                    println!("=== {w}x{h} {screen:?}\n{}", screen_text(&view, &fixture::log_lines(9), &State::new(screen, false), None, (w, h)));
-                }
-            }
-        }
-        for d in [Dialog::Help, Dialog::Halt, Dialog::Flatten { typed: "FLA".into() }, Dialog::Quit] {
-            let view = View { mode: Mode::Live, ..fixture::trading() };
-            let mut state = State::new(Screen::Overview, false);
-            state.dialog = Some(d);
-            println!("{}", screen_text(&view, &[], &state, Some(Duration::from_secs(7)), (80, 24)));
-        }
+    fn the_overview_guides_through_the_first_minutes() {
+        assert_screen(&snapshot_text(&View::default(), 80, 24, Screen::Overview), include_str!("golden/overview_start.txt"));
+        let mut view = View { at: fixture::trading().at, ..View::default() };
+        (view.health.market_stream_up, view.health.user_stream_up, view.health.reconciled) = (true, true, true);
+        view.learning = LearningView { stage: "trees, fold 2 of 5".into(), done: 41, total: 120, ..LearningView::default() };
+        assert_screen(&snapshot_text(&view, 80, 24, Screen::Overview), include_str!("golden/overview_training.txt"));
+    }
+
+    #[test]
+    fn the_overview_shows_a_trading_day() {
+        let view = fixture::trading();
+        assert_screen(&snapshot_text(&view, 80, 24, Screen::Overview), include_str!("golden/overview_trading.txt"));
+        assert_screen(&snapshot_text(&view, 120, 40, Screen::Overview), include_str!("golden/overview_trading_wide.txt"));
+    }
+
+    #[test]
+    fn the_market_shows_candles_and_book() {
+        assert_screen(&snapshot_text(&fixture::trading(), 80, 24, Screen::Market), include_str!("golden/market.txt"));
+    }
+
+    #[test]
+    fn the_logs_wrap_and_follow() {
+        let state = State::new(Screen::Logs, false);
+        let text = screen_text(&fixture::trading(), &fixture::log_lines(9), &state, None, (80, 12));
+        assert_screen(&text, include_str!("golden/logs.txt"));
+    }
+
+    #[test]
+    fn the_help_lists_the_keys_of_the_screen() {
+        assert_screen(&over(&fixture::trading(), Dialog::Help, None), include_str!("golden/help.txt"));
+    }
+
+    #[test]
+    fn the_dialogs_say_in_numbers_what_will_happen() {
+        let view = fixture::trading();
+        assert_screen(&over(&view, Dialog::Halt, None), include_str!("golden/halt.txt"));
+        let live = View { mode: Mode::Live, ..view };
+        let typing = Dialog::Flatten { typed: "FLA".into() };
+        assert_screen(&over(&live, typing, Some(Duration::from_secs(7))), include_str!("golden/flatten_live.txt"));
     }
 
     #[test]

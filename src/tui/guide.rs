@@ -8,10 +8,7 @@ use super::chart;
 use super::format;
 use super::text;
 use super::theme::Theme;
-use crate::protocol::{LearningView, Mode, ModelRole, TradingState, View};
-
-/// Rows it likes to have.
-pub const ROWS: u16 = 7;
+use crate::protocol::{LearningView, ModelRole, TradingState, View};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Step {
@@ -63,13 +60,19 @@ fn current(view: &View) -> Step {
 pub fn draw(view: &View, theme: &Theme, area: Rect, buf: &mut Buffer) {
     let inner = text::panel(buf, area, &Line::styled("First steps", theme.strong), theme);
     let inner = Rect { x: inner.x + u16::from(inner.width > 2), width: inner.width.saturating_sub(2), ..inner };
+    text::put_all(buf, inner, lines(view, theme, inner.width));
+}
+
+/// Rows it needs at this width, title included.
+#[must_use]
+pub fn rows(view: &View, theme: &Theme, width: u16) -> u16 {
+    lines(view, theme, width.saturating_sub(2)).len() as u16 + 1
+}
+
+fn lines(view: &View, theme: &Theme, width: u16) -> Vec<Line<'static>> {
     let step = current(view);
-    let width = usize::from(inner.width);
-    let mut lines = vec![steps(step, view.learning.failure.is_some(), theme)];
-    let roomy = inner.height > 5;
-    if roomy {
-        lines.push(Line::default());
-    }
+    let width = usize::from(width);
+    let mut lines = vec![steps(step, view.learning.failure.is_some(), theme), Line::default()];
     if let Some(failure) = &view.learning.failure {
         lines.extend(text::wrap(&format!("Learning failed: {failure}"), width, 2).into_iter().map(|l| Line::styled(l, theme.danger)));
     } else if matches!(step, Step::Download | Step::Train) {
@@ -77,7 +80,7 @@ pub fn draw(view: &View, theme: &Theme, area: Rect, buf: &mut Buffer) {
     }
     lines.extend(text::wrap(&explanation(view, step), width, 3).into_iter().map(Line::from));
     lines.extend(text::wrap(next(view, step), width, 2).into_iter().map(|l| Line::styled(l, theme.dim)));
-    text::put_all(buf, inner, lines);
+    lines
 }
 
 fn steps(current: Step, failed: bool, theme: &Theme) -> Line<'static> {
@@ -104,7 +107,12 @@ pub fn gauge(learning: &LearningView, width: usize, theme: &Theme) -> Line<'stat
     if learning.total == 0 {
         return Line::styled(stage, theme.accent);
     }
-    let counts = format!(" {}  {} / {}", chart::part_percent(learning.done, learning.total), format::count(learning.done), format::count(learning.total));
+    let counts = format!(
+        " {}  {} / {}",
+        chart::part_percent(learning.done, learning.total),
+        format::count(learning.done),
+        format::count(learning.total)
+    );
     let room = width.saturating_sub(text::width(&stage) + 1 + text::width(&counts)).min(40);
     if room < 4 {
         return Line::styled(text::fit(&format!("{stage}{counts}"), width), theme.accent);
@@ -144,11 +152,11 @@ fn explanation(view: &View, step: Step) -> String {
 }
 
 fn next(view: &View, step: Step) -> &'static str {
-    match (step, view.mode) {
+    match (step, view.exploration_percent.is_some()) {
         (Step::Connect, _) => "Nothing is traded until venue and ledger agree.",
         (Step::Download, _) => "Next: training. Nothing is opened before it has ended.",
-        (Step::Train, Mode::Demo) => "A model that fails its gates stays in the shadow; the demo may then explore with a small, labelled share.",
-        (Step::Train, _) => "A model that fails its gates stays in the shadow and opens nothing.",
+        (Step::Train, true) => "A model that fails its gates stays in the shadow; the demo then explores with a small, labelled share.",
+        (Step::Train, false) => "A model that fails its gates stays in the shadow and opens nothing.",
         (Step::Trade, _) => "Keys: 2 shows the market, ? all keys, h halts at any time.",
     }
 }

@@ -54,13 +54,7 @@ const fn letter(c: char) -> Chord {
     key(KeyCode::Char(c))
 }
 
-const fn everywhere(
-    chords: &'static [Chord],
-    label: &'static str,
-    hint: &'static str,
-    help: &'static str,
-    action: Action,
-) -> Binding {
+const fn everywhere(chords: &'static [Chord], label: &'static str, hint: &'static str, help: &'static str, action: Action) -> Binding {
     Binding { chords, label, hint, help, action, screens: &[] }
 }
 

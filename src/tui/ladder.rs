@@ -74,8 +74,9 @@ impl Ladder<'_> {
             return Line::from(vec![mark, price]);
         }
         let room = self.width.saturating_sub(used + 1);
+        let area = if side == Side::Buy { self.theme.up_area } else { self.theme.down_area };
         let bar = if self.most > 0.0 { chart::bar(level.qty.to_f64() / self.most, room) } else { String::new() };
-        Line::from(vec![mark, price, Span::raw("  "), Span::raw(qty), Span::raw(" "), Span::styled(bar, style)])
+        Line::from(vec![mark, price, Span::raw("  "), Span::raw(qty), Span::raw(" "), Span::styled(bar, area)])
     }
 }
 

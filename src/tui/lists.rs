@@ -143,7 +143,9 @@ pub fn reasons(decision: &DecisionView) -> String {
     if let Verdict::Refused(refusal) = decision.verdict {
         parts.push(refusal.to_string());
     }
-    parts.extend(decision.reasons.iter().filter(|r| !r.is_empty()).map(|r| text::clean(r)).filter(|r| parts.first() != Some(r)).collect::<Vec<_>>());
+    parts.extend(
+        decision.reasons.iter().filter(|r| !r.is_empty()).map(|r| text::clean(r)).filter(|r| parts.first() != Some(r)).collect::<Vec<_>>(),
+    );
     parts.join("; ")
 }
 

@@ -22,7 +22,8 @@ pub fn draw(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
         Severity::Warning => "warnings and worse",
         Severity::Critical => "critical only",
     };
-    let (mode, style) = if state.following() { ("following".to_owned(), theme.up) } else { (format!("paused, {} back", state.scroll), theme.warn) };
+    let (mode, style) =
+        if state.following() { ("following".to_owned(), theme.up) } else { (format!("paused, {} back", state.scroll), theme.warn) };
     let title = Line::from(vec![
         Span::styled("Logs", theme.strong),
         Span::styled(format!("  {} lines, {level}  ", lines.len()), theme.dim),

@@ -53,10 +53,7 @@ fn headline(scene: &Scene<'_>, symbol: &SymbolView, index: usize, decimals: u32,
     let several = scene.view.symbols.len() > 1;
     let name = text::clean(symbol.symbol.as_str());
     let name = if several { format!(" \u{25c2} {name} \u{25b8} ") } else { format!(" {name} ") };
-    let mut parts = vec![
-        text::Part::new(0, name, theme.accent.patch(theme.strong)),
-        text::Part::new(1, price(symbol.last), theme.strong),
-    ];
+    let mut parts = vec![text::Part::new(0, name, theme.accent.patch(theme.strong)), text::Part::new(1, price(symbol.last), theme.strong)];
     if let Some(change) = symbol.change_bps {
         let mark = match change.cmp(&Bps::ZERO) {
             std::cmp::Ordering::Greater => "\u{25b2} ",
@@ -68,7 +65,7 @@ fn headline(scene: &Scene<'_>, symbol: &SymbolView, index: usize, decimals: u32,
     let mut quote = labelled(4, "bid", price(symbol.bid), theme);
     quote.spans.extend(labelled(4, "  ask", price(symbol.ask), theme).spans);
     parts.push(quote);
-    let spread = symbol.spread.map_or_else(|| format::UNKNOWN.to_owned(), |s| format::spread(s));
+    let spread = symbol.spread.map_or_else(|| format::UNKNOWN.to_owned(), format::spread);
     parts.push(labelled(3, "spread", spread, theme));
     if several {
         parts.push(text::Part::new(5, format!("{} of {}", index + 1, scene.view.symbols.len()), theme.dim));

@@ -87,7 +87,7 @@ fn narrow(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
     text::put_all(buf, alert, lists::alerts(&view.alerts, alert.width, 1, 1, theme));
     let (positions, orders) = list_rows(view, rest.height);
     if scene.guide && guide::wanted(view) {
-        let rows = guide::ROWS.min(rest.height.saturating_sub(positions + orders));
+        let rows = guide::rows(view, theme, rest.width).min(rest.height.saturating_sub(positions + orders));
         guide::draw(view, theme, text::take_rows(&mut rest, rows), buf);
     }
     let middle = rest.height.saturating_sub(positions + orders + 4).min(8);
@@ -125,7 +125,7 @@ fn narrow_middle(scene: &Scene<'_>, left: Rect, side: Rect, buf: &mut Buffer) {
 fn main_column(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
     let mut rest = area;
     if scene.guide && guide::wanted(scene.view) {
-        let rows = guide::ROWS.min(rest.height);
+        let rows = (guide::rows(scene.view, scene.theme, rest.width) + 1).min(rest.height);
         guide::draw(scene.view, scene.theme, text::take_rows(&mut rest, rows), buf);
     }
     let chart_rows = (rest.height * 38 / 100).min(22);

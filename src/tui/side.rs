@@ -15,7 +15,8 @@ use crate::protocol::{ModelKind, ModelRole, ModelView, View};
 pub fn health(view: &View, width: u16, theme: &Theme) -> Vec<Line<'static>> {
     let health = &view.health;
     let width = usize::from(width);
-    let mut lines = vec![Line::styled(status_bar::health_words(health.verdict), theme.health(health.verdict))];
+    let (verdict, style) = status_bar::health_words(view, theme);
+    let mut lines = vec![Line::styled(verdict, style)];
     for reason in health.reasons.iter().take(6) {
         lines.extend(text::wrap(reason, width.saturating_sub(2), 2).into_iter().map(|l| Line::from(format!("  {l}"))));
     }
@@ -34,7 +35,8 @@ pub fn health(view: &View, width: u16, theme: &Theme) -> Vec<Line<'static>> {
     lines.push(fact("ledger", words.to_owned(), style, width, theme));
     let writes = if health.store_pending == 0 { "all on disk".to_owned() } else { format!("{} writes waiting", health.store_pending) };
     lines.push(fact("data file", writes, theme.plain, width, theme));
-    let mut troubles: Vec<String> = health.failures.iter().take(4).map(|(kind, n)| format!("{} {}", text::clean(kind), format::count(*n))).collect();
+    let mut troubles: Vec<String> =
+        health.failures.iter().take(4).map(|(kind, n)| format!("{} {}", text::clean(kind), format::count(*n))).collect();
     if health.venue_refusals > 0 {
         troubles.push(format!("refused by venue {}", format::count(health.venue_refusals)));
     }

@@ -2,6 +2,7 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::Scene;
@@ -11,7 +12,7 @@ use super::state::Screen;
 use super::text::{self, Part};
 use super::theme::Theme;
 use crate::domain::Timestamp;
-use crate::protocol::{HealthVerdict, Mode, TradingState};
+use crate::protocol::{HealthVerdict, Mode, TradingState, View};
 
 /// What the mode means for the money, in words.
 #[must_use]
@@ -40,15 +41,19 @@ pub fn trading_words(state: &TradingState) -> &'static str {
     }
 }
 
-/// Mark and word of the health verdict.
+/// Mark and word of the health verdict; before the first view nothing is known, which is not the same as healthy.
 #[must_use]
-pub fn health_words(verdict: HealthVerdict) -> String {
+pub fn health_words(view: &View, theme: &Theme) -> (String, Style) {
+    if view.at <= Timestamp::EPOCH {
+        return ("? health unknown".to_owned(), theme.dim);
+    }
+    let verdict = view.health.verdict;
     let mark = match verdict {
         HealthVerdict::Healthy => '\u{2713}',
         HealthVerdict::Degraded => '\u{25b2}',
         HealthVerdict::Critical => '\u{2717}',
     };
-    format!("{mark} {verdict}")
+    (format!("{mark} {verdict}"), theme.health(verdict))
 }
 
 /// The top row: what must be known first, the time at the right, and between them the reason of the worst of it.
@@ -60,11 +65,8 @@ pub fn draw(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
         parts.push(Part::new(1, format!(" STALE {} s ", age.as_secs()), theme.loud));
     }
     parts.push(Part::new(2, trading_words(&view.trading), theme.trading(&view.trading)));
-    parts.push(if known {
-        Part::new(3, health_words(view.health.verdict), theme.health(view.health.verdict))
-    } else {
-        Part::new(3, "? health unknown", theme.dim)
-    });
+    let (health, style) = health_words(view, theme);
+    parts.push(Part::new(3, health, style));
     let time = if known { format!("{} UTC", format::clock(view.at)) } else { "waiting for the engine".to_owned() };
     let vital = Line::from(text::whole_parts(parts, usize::from(area.width), 2));
     let mut free = usize::from(area.width).saturating_sub(vital.width());
@@ -107,11 +109,11 @@ pub fn draw_tabs(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
         spans.push(Span::raw(" "));
     }
     let tabs = Line::from(spans);
-    let room = usize::from(area.width).saturating_sub(tabs.width() + 3);
+    let room = usize::from(area.width).saturating_sub(tabs.width() + 4);
     text::put(buf, area, 0, &tabs);
     let venue = text::clean(&scene.view.venue);
     if !venue.is_empty() && room >= 8 {
-        let place = Rect { x: area.right() - room as u16, width: room as u16, ..area };
+        let place = Rect { x: area.right() - 1 - room as u16, width: room as u16, ..area };
         text::put(buf, place, 0, &Line::styled(text::right(&venue, room), theme.dim));
     }
 }
@@ -153,7 +155,9 @@ mod tests {
 
     #[test]
     fn the_footer_is_made_from_the_keymap() {
-        let text = |screen, width| text::whole_parts(hints(screen, &Theme::new(false)), width, HINT_GAP).iter().map(|s| s.content.as_ref()).collect::<String>();
+        let text = |screen, width| {
+            text::whole_parts(hints(screen, &Theme::new(false)), width, HINT_GAP).iter().map(|s| s.content.as_ref()).collect::<String>()
+        };
         assert_eq!(text(Screen::Overview, 80), "h halt  r resume  f flatten  ? help  q quit");
         assert_eq!(text(Screen::Overview, 26), "h halt  ? help  q quit");
         assert!(text(Screen::Market, 80).contains("next symbol"));

@@ -101,15 +101,13 @@ pub fn put_all<'a>(buf: &mut Buffer, area: Rect, lines: impl IntoIterator<Item =
 
 /// Draws a rule with a title over the top row and gives back what is below it.
 pub fn panel(buf: &mut Buffer, area: Rect, title: &Line<'_>, theme: &Theme) -> Rect {
-    let rule = "\u{2500}".repeat(usize::from(area.width));
-    put(buf, area, 0, &Line::styled(rule, theme.rule));
-    if area.width > 4 && !title.spans.is_empty() {
-        let mut spans = vec![Span::raw(" ")];
-        spans.extend(title.spans.iter().cloned());
-        spans.push(Span::raw(" "));
-        let inner = Rect { x: area.x + 1, width: area.width - 2, ..area };
-        put(buf, inner, 0, &Line::from(spans));
-    }
+    let rule = |columns: usize| Span::styled("\u{2500}".repeat(columns), theme.rule);
+    let mut spans = vec![rule(1), Span::raw(" ")];
+    spans.extend(title.spans.iter().map(|s| s.clone().patch_style(title.style)));
+    spans.push(Span::raw(" "));
+    let used: usize = spans.iter().map(Span::width).sum();
+    spans.push(rule(usize::from(area.width).saturating_sub(used)));
+    put(buf, area, 0, &Line::from(spans));
     below(area, 1)
 }
 

@@ -15,6 +15,9 @@ pub struct Theme {
     pub accent: Style,
     pub up: Style,
     pub down: Style,
+    /// Large areas of up and down: depth and volume bars, calmer than the numbers beside them.
+    pub up_area: Style,
+    pub down_area: Style,
     pub warn: Style,
     pub danger: Style,
     /// What must not be overlooked: reversed.
@@ -40,6 +43,8 @@ impl Theme {
             accent: ink(Color::Cyan),
             up: ink(Color::Green),
             down: ink(Color::Red),
+            up_area: ink(Color::Indexed(65)),
+            down_area: ink(Color::Indexed(95)),
             warn: bold(ink(Color::Yellow)),
             danger: bold(ink(Color::Red)),
             loud: badge(colour, Color::Red),
@@ -125,7 +130,7 @@ mod tests {
     fn without_colour_no_style_has_one() {
         let theme = Theme::new(false);
         let mut styles = vec![theme.plain, theme.dim, theme.rule, theme.strong, theme.accent, theme.up, theme.down];
-        styles.extend([theme.warn, theme.danger, theme.loud, theme.selected]);
+        styles.extend([theme.up_area, theme.down_area, theme.warn, theme.danger, theme.loud, theme.selected]);
         styles.extend([Mode::Demo, Mode::Paper, Mode::Live, Mode::Backtest].map(|m| theme.mode_badge(m)));
         assert!(styles.iter().all(|s| s.fg.is_none() && s.bg.is_none()));
         assert!(theme.loud.add_modifier.contains(Modifier::REVERSED));
