@@ -209,7 +209,7 @@ impl<'a> Learner<'a> {
     /// Stands aside until the walk ends.
     fn finish_walk(&mut self) {
         while self.walking {
-            let action = if self.env.position().held.is_some() { super::position_state::EXIT } else { 0 };
+            let action = if self.env.position().held.is_some() { crate::models::position_state::EXIT } else { 0 };
             self.walking = !self.env.step(action).done;
         }
     }
