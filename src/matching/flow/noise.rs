@@ -25,7 +25,7 @@ impl Noise {
     /// Mean 0, variance 1, kurtosis about 6: one draw in fifty is three times as wide.
     pub(super) fn fat_tailed(self, index: i64) -> f64 {
         let bits = self.bits(index);
-        let wide = if mixed(bits) % 50 == 0 { 3.0 } else { 1.0 };
+        let wide = if mixed(bits).is_multiple_of(50) { 3.0 } else { 1.0 };
         normal_of(bits) * wide * FAT_SCALE
     }
 }
