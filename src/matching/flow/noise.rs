@@ -17,7 +17,7 @@ impl Noise {
         mixed(self.0.wrapping_add((index as u64).wrapping_mul(GOLDEN)))
     }
 
-    /// Mean 0, variance 1, within ±3.46: the sum of four uniforms. No transcendental function, so every processor agrees.
+    /// Mean 0, variance 1, between -3.46 and 3.46: the sum of four uniforms. No transcendental function, so every processor agrees.
     pub(super) fn normal(self, index: i64) -> f64 {
         normal_of(self.bits(index))
     }
