@@ -17,7 +17,7 @@ impl Noise {
         mixed(self.0.wrapping_add((index as u64).wrapping_mul(GOLDEN)))
     }
 
-    /// Mean 0, variance 1, within ±3.46: the sum of four uniforms. No transcendental function, so every processor agrees.
+    /// Mean 0, variance 1, between -3.46 and 3.46: the sum of four uniforms. No transcendental function, so every processor agrees.
     pub(super) fn normal(self, index: i64) -> f64 {
         normal_of(self.bits(index))
     }
@@ -25,7 +25,7 @@ impl Noise {
     /// Mean 0, variance 1, kurtosis about 6: one draw in fifty is three times as wide.
     pub(super) fn fat_tailed(self, index: i64) -> f64 {
         let bits = self.bits(index);
-        let wide = if mixed(bits) % 50 == 0 { 3.0 } else { 1.0 };
+        let wide = if mixed(bits).is_multiple_of(50) { 3.0 } else { 1.0 };
         normal_of(bits) * wide * FAT_SCALE
     }
 }
