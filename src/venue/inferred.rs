@@ -10,7 +10,7 @@ const QUOTES: [&str; 22] = [
 /// Fewer prices than this may all lie on a coarser grid by chance.
 const ENOUGH_CANDLES: usize = 100;
 
-/// Tick and step as the coarsest 1, 2 or 5 × 10^k (step: 10^k) that divides every price and volume; assets split by known quote names.
+/// Tick and step as the coarsest 1, 2 or 5 times 10^k (step: 10^k) that divides every price and volume; assets split by known quote names.
 /// Bounds that candles cannot show are "no bound". The notes say what was assumed, one sentence each.
 #[must_use]
 pub fn infer_instrument(symbol: Symbol, candles: &[Candle], fees: FeeRates) -> (Instrument, Vec<String>) {
@@ -65,7 +65,7 @@ fn gcd(a: i128, b: i128) -> i128 {
     a
 }
 
-/// The largest `lead × 10^k` that divides `grain`; `None` for zero.
+/// The largest `lead times 10^k` that divides `grain`; `None` for zero.
 fn round_grain(grain: i128, leads: &[i128]) -> Option<i128> {
     if grain == 0 {
         return None;

@@ -4,6 +4,7 @@
 //! to microseconds on 2025-01-01) or ISO text. Whatever the file leaves open is written into `assumptions`.
 
 use std::collections::{BTreeMap, HashMap};
+use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
 use csv::StringRecord;
@@ -53,6 +54,8 @@ pub enum BadRowReason {
 pub enum OhlcvError {
     #[error("cannot read {}: check the path and its permissions", .path.display())]
     Open { path: PathBuf, source: std::io::Error },
+    #[error("{} is a zip archive; unzip it first", .path.display())]
+    Zip { path: PathBuf },
     #[error("{} is empty: nothing to import", .path.display())]
     Empty { path: PathBuf },
     #[error("{} has no column for {column} (found: {found}); name it in the header", .path.display())]
@@ -65,10 +68,14 @@ pub enum OhlcvError {
 /// When the file cannot be opened, is empty, or lacks a column. Bad rows are no errors: they are listed in `skipped`.
 pub fn read_candles(path: impl AsRef<Path>) -> Result<OhlcvFile, OhlcvError> {
     let path = path.as_ref();
-    let input = open_plain_or_gzip(path).map_err(|source| OhlcvError::Open { path: path.to_owned(), source })?;
+    let unreadable = |source| OhlcvError::Open { path: path.to_owned(), source };
+    let mut input = open_plain_or_gzip(path).map_err(unreadable)?;
+    if input.fill_buf().map_err(unreadable)?.starts_with(b"PK\x03\x04") {
+        return Err(OhlcvError::Zip { path: path.to_owned() });
+    }
     let mut table = csv::ReaderBuilder::new().has_headers(false).flexible(true).trim(csv::Trim::All).from_reader(input);
     let mut record = StringRecord::new();
-    let first = table.read_record(&mut record).map_err(|e| open_error(path, e))?;
+    let first = table.read_record(&mut record).map_err(|e| unreadable(std::io::Error::other(e)))?;
     if !first {
         return Err(OhlcvError::Empty { path: path.to_owned() });
     }
@@ -93,10 +100,6 @@ pub fn read_candles(path: impl AsRef<Path>) -> Result<OhlcvFile, OhlcvError> {
         }
     }
     Ok(rows.finish())
-}
-
-fn open_error(path: &Path, error: csv::Error) -> OhlcvError {
-    OhlcvError::Open { path: path.to_owned(), source: std::io::Error::other(error) }
 }
 
 /// Where each value stands.
@@ -213,7 +216,8 @@ impl Rows {
     fn finish(self) -> OhlcvFile {
         let mut assumptions = Vec::new();
         if self.text_times > 0 {
-            assumptions.push("text times without a zone are UTC and mark the open of the candle (the file does not say)".to_owned());
+            assumptions
+                .push("text times mark the open of the candle, and are UTC unless they name a zone (the file does not say)".to_owned());
         }
         if self.columns.volume.is_none() {
             assumptions.push("no volume column: volumes are zero".to_owned());
@@ -372,6 +376,9 @@ mod tests {
     fn a_missing_column_and_an_empty_file_are_errors_that_say_so() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         assert!(matches!(read_candles(file.path()), Err(OhlcvError::Empty { .. })));
+        let mut zip = tempfile::NamedTempFile::new().unwrap();
+        zip.write_all(b"PK\x03\x04rest").unwrap();
+        assert!(matches!(read_candles(zip.path()), Err(OhlcvError::Zip { .. })));
         file.write_all(b"time,open,high,close\n1,1,1,1\n").unwrap();
         let error = read_candles(file.path()).unwrap_err().to_string();
         assert!(error.contains("no column for low") && error.contains("time, open"), "{error}");

@@ -1,6 +1,6 @@
 //! Our orders and balances at the venue: requests performed, orders of ours remembered while they live, and the reconciliation.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::error::{ClientError, Fate};
 use super::http::backoff;
 use super::outbox::{Outbox, described};
 use super::rest::{OpenOrders, RestClient, TradesOf};
-use crate::domain::{ClientOrderId, NewOrder, Qty, Symbol};
+use crate::domain::{Asset, Balance, ClientOrderId, NewOrder, Qty, Symbol};
 use crate::protocol::{FailureKind, VenueEvent, VenueOrder, VenueRefusal};
 
 /// The venue's trade list may lag its order list; how often and how long we wait for it.
@@ -26,6 +26,8 @@ pub(super) struct Account {
     symbols: Vec<Symbol>,
     /// Orders of ours that no word of the venue has ended yet.
     live: Mutex<BTreeMap<ClientOrderId, Symbol>>,
+    /// Assets of our markets, and every asset that was held at some time: only these are told, zero or not.
+    watched: Mutex<BTreeSet<Asset>>,
     /// Odd while the user stream is up; changes with every connection.
     epoch: AtomicU64,
     compare: Notify,
@@ -39,6 +41,7 @@ impl Account {
             out,
             symbols,
             live: Mutex::new(carried.into_iter().collect()),
+            watched: Mutex::new(BTreeSet::new()),
             epoch: AtomicU64::new(0),
             compare: Notify::new(),
             first_reconciled: Notify::new(),
@@ -47,6 +50,19 @@ impl Account {
 
     fn live(&self) -> std::sync::MutexGuard<'_, BTreeMap<ClientOrderId, Symbol>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn watch(&self, assets: impl Iterator<Item = Asset>) {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner).extend(assets);
+    }
+
+    /// The account's balances without the hundreds of assets that it never held.
+    async fn held(&self) -> Result<Vec<Balance>, ClientError> {
+        let mut balances = self.rest.account().await?.balances;
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        watched.extend(balances.iter().filter(|b| !b.total().is_zero()).map(|b| b.asset));
+        balances.retain(|b| watched.contains(&b.asset));
+        Ok(balances)
     }
 
     pub fn user_stream_up(&self) {
@@ -180,8 +196,8 @@ impl Account {
     /// Balances and the open orders of ours.
     pub async fn state(&self) -> Result<(), ClientError> {
         let at = self.rest.venue_now();
-        let account = self.rest.account().await?;
-        self.out.venue(VenueEvent::Balances { at, balances: account.balances }).await;
+        let balances = self.held().await?;
+        self.out.venue(VenueEvent::Balances { at, balances }).await;
         for &symbol in &self.symbols {
             for order in self.rest.open_orders(symbol).await?.ours {
                 self.out.venue(VenueEvent::Order(order)).await;
@@ -193,7 +209,7 @@ impl Account {
     /// Balances alone: the periodic comparison.
     pub async fn balances(&self) -> Result<(), ClientError> {
         let at = self.rest.venue_now();
-        let balances = self.rest.account().await?.balances;
+        let balances = self.held().await?;
         self.out.venue(VenueEvent::Balances { at, balances }).await;
         Ok(())
     }
@@ -240,7 +256,7 @@ impl Account {
                 self.try_query(id, symbol).await?;
             }
         }
-        let balances = self.rest.account().await?.balances;
+        let balances = self.held().await?;
         if self.epoch.load(Ordering::SeqCst) != epoch {
             return Ok(false);
         }

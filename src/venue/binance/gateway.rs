@@ -51,7 +51,7 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Starts on the current tokio runtime. Ends when `requests` is closed (requests under way are finished) or `events` is.
+    /// Starts on the current tokio runtime. Ends when `requests` is closed; requests under way are finished first.
     ///
     /// # Errors
     /// When the secure transport cannot be set up.
@@ -113,6 +113,7 @@ async fn start_up(config: GatewayConfig, account: Arc<Account>, market: MarketSt
     let clock = until_done(&account, || account.rest.sample_clock()).await;
     let instruments = until_done(&account, || load_instruments(&config, &account.rest)).await;
     let quotes = instruments.iter().map(|i| (i.symbol, i.quote)).collect();
+    account.watch(instruments.iter().flat_map(|i| [i.base, i.quote]));
     account.out.venue(VenueEvent::Instruments(instruments)).await;
     account.out.clock(clock).await;
     let probes = probe_periodically(&account, config.credentials.is_some());
@@ -177,7 +178,7 @@ mod tests {
     use super::super::test_venue::{Answer, KEY, SECRET, Seen, Step, TestVenue, fail, ok};
     use super::*;
     use crate::domain::{Bps, MarketData, OrderStatus, RunId};
-    use crate::protocol::{Stream, VenueFill, VenueOrder};
+    use crate::protocol::{Probe, Stream, VenueFill, VenueOrder};
 
     const FEES: FeeRates = FeeRates { maker: Bps::from_bps(10), taker: Bps::from_bps(10) };
     const OURS: ClientOrderId = ClientOrderId { run: RunId(0x1f), sequence: 0x2a };
@@ -313,10 +314,44 @@ mod tests {
         // The first stream then says nothing more, so that it counts as dead.
         let down = running.until(|e| is_link(e, Stream::Market, false)).await;
         assert!(down.iter().any(|e| is_market(e, |d| matches!(d, MarketData::Interrupted))));
-        assert!(down.iter().any(|e| matches!(e, Event::Probe(crate::protocol::Probe::Unreadable { lines: 1 }))));
+        assert!(down.iter().any(|e| matches!(e, Event::Probe(Probe::Unreadable { lines: 1 }))));
         let again = running.until(|e| is_market(e, |d| matches!(d, MarketData::Depth(_)))).await;
         assert!(again.iter().any(|e| is_link(e, Stream::Market, true)));
         assert!(again.iter().any(|e| is_market(e, |d| matches!(d, MarketData::Snapshot(_)))));
         assert!(venue.seen("/stream")[0].params.contains("btcusdt@depth@100ms/btcusdt@trade/btcusdt@bookTicker"));
+    }
+
+    /// The user stream breaks after its first event; the second connection delivers a damaged message.
+    fn play_with_broken_user_stream(path: &str, before: usize) -> Vec<Step> {
+        let subscribed = r#"{"id":"user-stream","status":200,"result":{"subscriptionId":0}}"#;
+        let position = r#"{"subscriptionId":0,"event":{"e":"outboundAccountPosition","E":9,"u":9,"B":[{"a":"BTC","f":"0.5","l":"0"}]}}"#;
+        match (path, before) {
+            ("/stream", _) => play(path, 1),
+            (_, 0) => vec![Step::Receive, Step::Send(subscribed.into()), Step::Send(position.into())],
+            _ => vec![Step::Receive, Step::Send(subscribed.into()), Step::Send(r#"{"event":{"e":"executionReport"}}"#.into()), Step::Stay],
+        }
+    }
+
+    #[tokio::test]
+    async fn the_account_is_compared_anew_after_a_reconnection_and_a_damaged_message() {
+        let venue = TestVenue::start_with_streams(|seen, _| answer(seen), play_with_broken_user_stream).await;
+        let mut running = start(&venue, Some(Credentials::new(KEY, SECRET)), Duration::from_secs(15));
+        let first = running.until(|e| is_link(e, Stream::User, false)).await;
+        assert!(
+            first.iter().any(|e| matches!(e, Event::Venue(VenueEvent::Balances { balances, .. }) if balances[0].asset.as_str() == "BTC"))
+        );
+        let second = running.until(|e| matches!(e, Event::Probe(Probe::Unreadable { lines: 1 }))).await;
+        assert!(second.iter().any(|e| is_link(e, Stream::User, true)));
+        running.until(|e| matches!(e, Event::Venue(VenueEvent::Reconciled { .. }))).await;
+    }
+
+    #[tokio::test]
+    async fn a_reader_may_ask_for_a_new_snapshot() {
+        let venue = TestVenue::start_with_streams(|seen, _| answer(seen), |path, _| play(path, 1)).await;
+        let mut running = start(&venue, None, Duration::from_secs(15));
+        running.until(|e| is_market(e, |d| matches!(d, MarketData::Snapshot(_)))).await;
+        running.requests.send(Request::Snapshot { symbol: "BTCUSDT".parse().unwrap() }).await.unwrap();
+        running.until(|e| is_market(e, |d| matches!(d, MarketData::Snapshot(_)))).await;
+        assert_eq!(venue.seen("/api/v3/depth").len(), 2);
     }
 }

@@ -19,7 +19,9 @@ use crate::venue::market_frame::venue_time;
 /// The venue gives up on a request after 10 s (-1007); we give up after it.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(12);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-const RECEIVE_WINDOW_MS: u32 = 5_000;
+/// A connection the other side may have dropped meanwhile must not carry an order.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+pub(super) const RECEIVE_WINDOW_MS: u32 = 5_000;
 /// All symbols of `exchangeInfo` are 20 MB.
 const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
 const SHOWN_CHARS: usize = 120;
@@ -74,6 +76,7 @@ impl Http {
             .tls_backend_preconfigured(tls)
             .timeout(ANSWER_TIMEOUT)
             .connect_timeout(CONNECT_TIMEOUT)
+            .pool_idle_timeout(IDLE_TIMEOUT)
             .tcp_nodelay(true)
             .redirect(reqwest::redirect::Policy::none());
         let host = reqwest::Url::parse(&endpoint.rest).ok();
@@ -99,7 +102,10 @@ impl Http {
             };
             if error.is_clock() && !resynced {
                 resynced = true;
-                self.measure_clock().await?;
+                // Without a measurement the first refusal stands: it proves that nothing was done.
+                if self.measure_clock().await.is_err() {
+                    return Err(error);
+                }
                 continue;
             }
             attempt += 1;
@@ -114,19 +120,26 @@ impl Http {
         }
     }
 
-    /// Several round trips; the quickest becomes the offset.
+    /// Several round trips; the quickest becomes the offset. One that fails is left out.
     pub async fn measure_clock(&self) -> Result<ClockSample, ClientError> {
         let mut best: Option<ClockSample> = None;
+        let mut trouble = ClientError::Contradiction { call: TIME, what: "no clock sample" };
         for _ in 0..CLOCK_SAMPLES {
             let sent = self.clock.local_now();
-            let venue = self.server_time().await?;
+            let venue = match self.server_time().await {
+                Ok(venue) => venue,
+                Err(error) => {
+                    trouble = error;
+                    continue;
+                }
+            };
             let sample = ClockSample::from_round_trip(sent, venue, self.clock.local_now());
             if best.is_none_or(|b| sample.round_trip < b.round_trip) {
                 best = Some(sample);
                 self.clock.adopt(sample);
             }
         }
-        best.ok_or(ClientError::Contradiction { call: TIME, what: "no clock sample" })
+        best.ok_or(trouble)
     }
 
     pub async fn server_time(&self) -> Result<Timestamp, ClientError> {
@@ -176,6 +189,13 @@ impl Http {
             self.hold_back(&error, status, retry_after);
         }
         Err(error)
+    }
+
+    /// Waits for a ban's end and books the weight of a call outside REST: the venue counts both together.
+    pub async fn turn(&self, weight: u32) {
+        while let Admission::Wait(pause) = self.limiter.admit(weight, Urgency::Read, self.clock.venue_now()) {
+            tokio::time::sleep(pause).await;
+        }
     }
 
     async fn admitted(&self, call: Call, terms: Terms) -> Result<(), ClientError> {

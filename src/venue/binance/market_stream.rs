@@ -13,6 +13,7 @@ use tokio::time::MissedTickBehavior;
 use super::error::ClientError;
 use super::http::backoff;
 use super::outbox::{Outbox, described};
+use super::query::percent_encode;
 use super::rest::RestClient;
 use super::socket::{Arrived, Pauses, Socket, SocketError, connect, lifetime, read};
 use crate::domain::{BookSnapshot, MarketData, MarketUpdate, Symbol, Timestamp};
@@ -96,8 +97,12 @@ impl MarketStream {
     }
 
     fn url(&self) -> String {
-        let streams: Vec<String> =
-            self.symbols.iter().map(|s| s.as_str().to_lowercase()).map(|s| format!("{s}@depth@100ms/{s}@trade/{s}@bookTicker")).collect();
+        let streams = self.symbols.iter().map(|symbol| {
+            let mut name = String::new();
+            percent_encode(&symbol.as_str().to_lowercase(), &mut name);
+            format!("{name}@depth@100ms/{name}@trade/{name}@bookTicker")
+        });
+        let streams: Vec<String> = streams.collect();
         format!("{}/stream?streams={}", self.rest.http().endpoint().streams, streams.join("/"))
     }
 

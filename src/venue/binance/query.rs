@@ -60,7 +60,7 @@ impl Query {
 }
 
 /// Everything but RFC 3986 unreserved characters becomes `%XX`.
-fn percent_encode(text: &str, out: &mut String) {
+pub(super) fn percent_encode(text: &str, out: &mut String) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {

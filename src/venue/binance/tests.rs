@@ -244,6 +244,33 @@ async fn the_account_is_read_with_its_fees_and_orders_of_others_are_counted() {
 }
 
 #[tokio::test]
+async fn a_cancel_is_repeated_until_it_is_answered() {
+    let venue = TestVenue::start(|_, before| match before.len() {
+        0 => fail(502, "<html>"),
+        1 => fail(504, r#"{"code":-1007,"msg":"Timeout waiting for response from backend server."}"#),
+        _ => ok(PLACED.replace("PARTIALLY_FILLED", "CANCELED")),
+    })
+    .await;
+    let canceled = venue.client().cancel(order().id, order().symbol).await.unwrap();
+    assert_eq!(canceled.status, crate::domain::OrderStatus::Canceled);
+    assert_eq!(venue.seen(ORDER).iter().filter(|s| s.method == "DELETE").count(), 3);
+}
+
+#[tokio::test]
+async fn the_order_limit_refuses_opening_orders_here_and_lets_cancels_pass() {
+    let venue = TestVenue::start(|seen, _| match seen.method.as_str() {
+        "POST" => Answer { status: 429, retry_after: Some(30), body: r#"{"code":-1015,"msg":"Too many new orders."}"#.into() },
+        _ => ok(PLACED.replace("PARTIALLY_FILLED", "CANCELED")),
+    })
+    .await;
+    let client = venue.client();
+    assert_eq!(client.place(&order(), true).await.unwrap_err().fate(), Fate::Refused(VenueRefusal::RateLimit));
+    assert!(matches!(client.place(&order(), true).await, Err(ClientError::Limited { .. })));
+    client.cancel(order().id, order().symbol).await.unwrap();
+    assert_eq!(venue.seen(ORDER).len(), 2);
+}
+
+#[tokio::test]
 async fn a_firewall_page_is_reported_as_such() {
     let venue = TestVenue::start(|_, _| fail(403, "<html><body>Request blocked</body></html>")).await;
     let error = venue.client().trades(order().symbol, 10).await.unwrap_err();

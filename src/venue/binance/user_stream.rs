@@ -10,6 +10,7 @@ use tokio_tungstenite::tungstenite::{Bytes, Message};
 
 use super::account::Account;
 use super::endpoint::Credentials;
+use super::http::RECEIVE_WINDOW_MS;
 use super::outbox::described;
 use super::query::Query;
 use super::socket::{Arrived, Pauses, Socket, SocketError, connect, lifetime, read};
@@ -20,7 +21,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Hours may pass without an order: our own pings show whether anyone is there.
 const PING_EVERY: Duration = Duration::from_secs(20);
 const DEAD_AFTER: Duration = Duration::from_secs(50);
-const RECEIVE_WINDOW_MS: u32 = 5_000;
+/// Two for the connection, two for the subscription.
+const WEIGHT: u32 = 4;
 
 pub(super) struct UserStream {
     pub account: Arc<Account>,
@@ -63,6 +65,7 @@ impl UserStream {
     }
 
     async fn connection(&self, subscribed: &mut bool) -> Result<(), SocketError> {
+        self.account.rest.http().turn(WEIGHT).await;
         let mut socket = connect(&self.account.rest.http().endpoint().ws_api).await?;
         timeout(ANSWER_TIMEOUT, self.subscribe(&mut socket)).await.map_err(|_| SocketError::Stale(ANSWER_TIMEOUT))??;
         *subscribed = true;
