@@ -2,8 +2,8 @@
 
 use super::params::Params;
 use super::refusal::ApiError;
-use crate::domain::{OrderId, OrderKind, Price, Qty, Side, Symbol, TimeInForce};
 use crate::domain::Money;
+use crate::domain::{OrderId, OrderKind, Price, Qty, Side, Symbol, TimeInForce};
 use crate::matching::OrderRequest;
 
 const CLIENT_ID: &str = "^[a-zA-Z0-9-_]{1,36}$";
@@ -36,10 +36,7 @@ impl Placement {
             _ => return Err(ApiError::Side),
         };
         let kind = match params.required("type")? {
-            "LIMIT" => OrderKind::Limit {
-                time_in_force: time_in_force(params)?,
-                price: positive(params.required_decimal("price")?)?,
-            },
+            "LIMIT" => OrderKind::Limit { time_in_force: time_in_force(params)?, price: positive(params.required_decimal("price")?)? },
             "LIMIT_MAKER" => {
                 refuse(params, &["timeInForce"])?;
                 OrderKind::LimitMaker { price: positive(params.required_decimal("price")?)? }

@@ -45,7 +45,9 @@ pub(super) enum ApiError {
     KeyFormat,
     #[error("Invalid API-key, IP, or permissions for action.")]
     KeyUnknown,
-    #[error("Too much request weight used; current limit is {limit} request weight per 1 MINUTE. Please use WebSocket Streams for live updates to avoid polling the API.")]
+    #[error(
+        "Too much request weight used; current limit is {limit} request weight per 1 MINUTE. Please use WebSocket Streams for live updates to avoid polling the API."
+    )]
     Weight { limit: u32, retry_after_secs: u64, retry_at_ms: i64 },
     #[error("Too many new orders; current limit is {limit} orders per {window}.")]
     OrderCount { limit: u32, window: &'static str, retry_after_secs: u64, retry_at_ms: i64 },

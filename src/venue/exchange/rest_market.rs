@@ -70,11 +70,7 @@ pub(super) fn wanted(params: &Params, symbols: &[Symbol]) -> Result<Option<Vec<S
 }
 
 /// One object for `symbol`, else an array.
-fn per_symbol(
-    hall: &mut Hall,
-    params: &Params,
-    row: impl Fn(&mut Hall, Symbol) -> Result<String, ApiError>,
-) -> Result<String, ApiError> {
+fn per_symbol(hall: &mut Hall, params: &Params, row: impl Fn(&mut Hall, Symbol) -> Result<String, ApiError>) -> Result<String, ApiError> {
     let wanted = wanted(params, &hall.symbols)?;
     if let (Some(symbols), true) = (&wanted, params.get("symbol").is_some()) {
         return row(hall, symbols[0]);

@@ -66,7 +66,8 @@ impl ExchangeServer {
         let (listener, addr) = listening.map_err(|source| ExchangeError::Listen { addr: listen, source })?;
         let (floor, thread) = Floor::start(open_hall(config, clock)?).map_err(ExchangeError::Thread)?;
         let (shutdown, stopping) = watch::channel(false);
-        let door = Door { floor: floor.clone(), keys: keys.clone(), clock, weights: Mutex::new(Weights::default()), shutdown: stopping.clone() };
+        let door =
+            Door { floor: floor.clone(), keys: keys.clone(), clock, weights: Mutex::new(Weights::default()), shutdown: stopping.clone() };
         let app = router(Arc::new(door)).into_make_service_with_connect_info::<SocketAddr>();
         // Small messages must not wait for the acknowledgement of earlier ones.
         let listener = listener.tap_io(|stream| {

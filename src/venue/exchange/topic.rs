@@ -105,7 +105,16 @@ mod tests {
     #[test]
     fn stream_names_round_trip_and_unknown_ones_are_recognised() {
         let symbols = ["BTCUSDT".parse().unwrap(), "\u{5e01}USDT".parse().unwrap()];
-        for name in ["btcusdt@trade", "btcusdt@aggTrade", "btcusdt@bookTicker", "btcusdt@depth", "btcusdt@depth@100ms", "btcusdt@depth20@100ms", "btcusdt@kline_1m", "\u{5e01}usdt@trade"] {
+        for name in [
+            "btcusdt@trade",
+            "btcusdt@aggTrade",
+            "btcusdt@bookTicker",
+            "btcusdt@depth",
+            "btcusdt@depth@100ms",
+            "btcusdt@depth20@100ms",
+            "btcusdt@kline_1m",
+            "\u{5e01}usdt@trade",
+        ] {
             assert_eq!(Topic::parse(name, &symbols).unwrap().to_string(), name);
         }
         for name in ["btcusdt", "BTCUSDT@trade", "ethusdt@trade", "btcusdt@depth7", "btcusdt@depth@5ms", "btcusdt@kline_7m", "0", ""] {

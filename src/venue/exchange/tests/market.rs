@@ -50,7 +50,10 @@ async fn a_forming_candle_becomes_the_finished_one() {
     let mut socket = client.socket("/ws/btcusdt@kline_5s").await;
     let closed = hear_until(&mut socket, |m| m["k"]["x"] == true).await["k"].clone();
     let rows = client.get(&format!("klines?symbol=BTCUSDT&interval=5s&startTime={}&limit=1", closed["t"])).await.json;
-    assert_eq!((&rows[0][0], &rows[0][1], &rows[0][4], &rows[0][5], &rows[0][8]), (&closed["t"], &closed["o"], &closed["c"], &closed["v"], &closed["n"]));
+    assert_eq!(
+        (&rows[0][0], &rows[0][1], &rows[0][4], &rows[0][5], &rows[0][8]),
+        (&closed["t"], &closed["o"], &closed["c"], &closed["v"], &closed["n"])
+    );
     client.running.stop().await;
 }
 
@@ -74,14 +77,16 @@ async fn a_snapshot_joins_the_diff_stream() {
     }
     let mut book = crate::venue::exchange::book::Book::default();
     let levels = |value: &Value| -> Vec<Level> {
-        let level = |row: &Value| Level { price: row[0].as_str().unwrap().parse().unwrap(), qty: row[1].as_str().unwrap().parse().unwrap() };
+        let level =
+            |row: &Value| Level { price: row[0].as_str().unwrap().parse().unwrap(), qty: row[1].as_str().unwrap().parse().unwrap() };
         value.as_array().unwrap().iter().map(level).collect()
     };
     book.replace(&crate::domain::BookSnapshot { last_update_id: last, bids: levels(&snapshot["bids"]), asks: levels(&snapshot["asks"]) });
     for diff in diffs.iter().filter(|diff| diff["u"].as_u64().unwrap() > last).collect::<Vec<_>>() {
         let (first, end) = (diff["U"].as_u64().unwrap(), diff["u"].as_u64().unwrap());
         assert!(first <= last + 1 && last < end);
-        let diff = crate::domain::DepthDiff { first_update_id: first, last_update_id: end, bids: levels(&diff["b"]), asks: levels(&diff["a"]) };
+        let diff =
+            crate::domain::DepthDiff { first_update_id: first, last_update_id: end, bids: levels(&diff["b"]), asks: levels(&diff["a"]) };
         assert!(book.apply(&diff));
         last = end;
     }
@@ -118,7 +123,10 @@ async fn public_questions_have_answers() {
     let info = client.get("exchangeInfo?symbols=%5B%22BTCUSDT%22%2C%22ETHUSDT%22%5D").await;
     assert_eq!(info.json["symbols"].as_array().unwrap().len(), 2);
     assert_eq!(info.json["symbols"][0]["filters"][0]["tickSize"], "0.01000000");
-    assert_eq!((&info.headers["x-mbx-used-weight-1m"], &info.headers["content-type"]), (&"20".parse().unwrap(), &"application/json;charset=UTF-8".parse().unwrap()));
+    assert_eq!(
+        (&info.headers["x-mbx-used-weight-1m"], &info.headers["content-type"]),
+        (&"20".parse().unwrap(), &"application/json;charset=UTF-8".parse().unwrap())
+    );
     assert_eq!(client.get("exchangeInfo?symbol=NONE").await.code(), -1121);
     assert_eq!(client.get("ping").await.json, json!({}));
     tokio::time::sleep(Duration::from_millis(1_500)).await;

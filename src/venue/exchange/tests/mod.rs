@@ -112,7 +112,8 @@ impl Client {
         let mut params = params.as_object().unwrap().clone();
         params.insert("apiKey".into(), json!(self.running.api_key));
         params.insert("timestamp".into(), json!(now().millis()));
-        let mut fields: Vec<_> = params.iter().map(|(k, v)| format!("{k}={}", v.as_str().map_or_else(|| v.to_string(), str::to_owned))).collect();
+        let mut fields: Vec<_> =
+            params.iter().map(|(k, v)| format!("{k}={}", v.as_str().map_or_else(|| v.to_string(), str::to_owned))).collect();
         fields.sort();
         params.insert("signature".into(), json!(self.sign(&fields.join("&"))));
         say(socket, &json!({"id": "t-1", "method": method, "params": params})).await;

@@ -16,7 +16,10 @@ async fn an_order_is_placed_found_and_cancelled() {
     let placed = client.signed("POST", "order", &order).await;
     assert_eq!(placed.status, 200, "{}", placed.json);
     assert_eq!(placed.json.as_object().unwrap().len(), 5, "an ACK is the default: {}", placed.json);
-    assert_eq!((&placed.headers["x-mbx-order-count-10s"], &placed.headers["x-mbx-order-count-1d"]), (&"1".parse().unwrap(), &"1".parse().unwrap()));
+    assert_eq!(
+        (&placed.headers["x-mbx-order-count-10s"], &placed.headers["x-mbx-order-count-1d"]),
+        (&"1".parse().unwrap(), &"1".parse().unwrap())
+    );
     assert_eq!(client.signed("POST", "order", &order).await.json["msg"], "Duplicate order sent.");
 
     let found = client.signed("GET", "order", "symbol=BTCUSDT&origClientOrderId=mine-1").await.json;
@@ -29,7 +32,10 @@ async fn an_order_is_placed_found_and_cancelled() {
     assert_eq!(account["commissionRates"]["maker"], "0.00100000");
 
     let cancelled = client.signed("DELETE", "order", "symbol=BTCUSDT&origClientOrderId=mine-1&newClientOrderId=undo").await.json;
-    assert_eq!((&cancelled["status"], &cancelled["clientOrderId"], &cancelled["origClientOrderId"]), (&json!("CANCELED"), &json!("undo"), &json!("mine-1")));
+    assert_eq!(
+        (&cancelled["status"], &cancelled["clientOrderId"], &cancelled["origClientOrderId"]),
+        (&json!("CANCELED"), &json!("undo"), &json!("mine-1"))
+    );
     let again = client.signed("DELETE", "order", "symbol=BTCUSDT&origClientOrderId=mine-1").await;
     assert_eq!((again.code(), again.status), (-2011, 400));
     assert_eq!(client.signed("GET", "allOrders", "symbol=BTCUSDT").await.json[0]["status"], "CANCELED");
@@ -61,7 +67,11 @@ async fn each_refusal_has_its_code() {
     let (bid, ask) = client.best("BTCUSDT").await;
     let limit = |qty: &str, price: f64| format!("symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&quantity={qty}&price={price:.3}");
     for (order, code, text) in [
-        (format!("symbol=BTCUSDT&side=BUY&type=LIMIT_MAKER&quantity=0.01&price={:.2}", ask + 10.0), -2010, "Order would immediately match and take."),
+        (
+            format!("symbol=BTCUSDT&side=BUY&type=LIMIT_MAKER&quantity=0.01&price={:.2}", ask + 10.0),
+            -2010,
+            "Order would immediately match and take.",
+        ),
         (limit("0.01", bid.floor() - 100.0 + 0.005), -1013, "Filter failure: PRICE_FILTER"),
         (limit("0.0000150", bid.floor()), -1013, "Filter failure: LOT_SIZE"),
         (limit("0.00002", bid.floor() - 100.0), -1013, "Filter failure: NOTIONAL"),
@@ -88,7 +98,10 @@ async fn time_key_and_signature_are_checked() {
     let late = ask(at(-6_000)).await;
     assert_eq!((late.code(), late.json["msg"].as_str().unwrap()), (-1021, "Timestamp for this request is outside of the recvWindow."));
     let early = ask(at(3_000)).await;
-    assert_eq!((early.code(), early.json["msg"].as_str().unwrap()), (-1021, "Timestamp for this request was 1000ms ahead of the server's time."));
+    assert_eq!(
+        (early.code(), early.json["msg"].as_str().unwrap()),
+        (-1021, "Timestamp for this request was 1000ms ahead of the server's time.")
+    );
     let forged = client.raw("GET", "account", &format!("{}&signature=00ff", at(0)), None).await;
     assert_eq!((forged.status, forged.code()), (400, -1022));
     assert_eq!(client.raw("GET", "account", &at(0), None).await.code(), -1102);
@@ -141,7 +154,9 @@ async fn the_user_stream_tells_new_then_trade_then_balances() {
     assert_eq!(told.last().unwrap()["B"].as_array().unwrap().len(), 2);
 
     let price = format!("{:.2}", client.best("SOLUSDT").await.1 * 1.2);
-    let resting = client.signed("POST", "order", &format!("symbol=SOLUSDT&side=SELL&type=LIMIT_MAKER&quantity=1&price={price}&newClientOrderId=sell-1")).await;
+    let resting = client
+        .signed("POST", "order", &format!("symbol=SOLUSDT&side=SELL&type=LIMIT_MAKER&quantity=1&price={price}&newClientOrderId=sell-1"))
+        .await;
     assert_eq!(resting.status, 200, "{}", resting.json);
     client.signed("DELETE", "order", "symbol=SOLUSDT&origClientOrderId=sell-1&newClientOrderId=undo-1").await;
     let cancelled = hear_until(&mut events, |m| m["event"]["x"] == "CANCELED").await["event"].clone();
