@@ -1,4 +1,4 @@
-//! One customer: balances with locks, open orders, and the newest order of each client id.
+//! One customer: balances with locks, and open orders by id and by client id.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,8 +9,14 @@ use crate::domain::{Asset, Balance, OrderId, Qty, Symbol};
 #[derive(Debug, Clone, Default)]
 pub(super) struct Customer {
     balances: BTreeMap<Asset, Balance>,
-    open: BTreeMap<Symbol, BTreeSet<OrderId>>,
-    clients: BTreeMap<Symbol, BTreeMap<Arc<str>, OrderId>>,
+    open: BTreeMap<Symbol, Open>,
+}
+
+/// Open orders of one symbol. Final orders are not indexed: asking for them is rare, opening and closing is not.
+#[derive(Debug, Clone, Default)]
+struct Open {
+    ids: BTreeSet<OrderId>,
+    clients: BTreeMap<Arc<str>, OrderId>,
 }
 
 impl Customer {
@@ -27,38 +33,29 @@ impl Customer {
     }
 
     pub(super) fn open_in(&self, symbol: Symbol) -> usize {
-        self.open.get(&symbol).map_or(0, BTreeSet::len)
+        self.open.get(&symbol).map_or(0, |open| open.ids.len())
     }
 
     /// Ids of open orders, by symbol, then by age.
     pub(super) fn open(&self, symbol: Option<Symbol>) -> impl Iterator<Item = OrderId> + '_ {
-        self.open.iter().filter(move |(s, _)| symbol.is_none_or(|wanted| wanted == **s)).flat_map(|(_, ids)| ids.iter().copied())
+        self.open.iter().filter(move |(s, _)| symbol.is_none_or(|wanted| wanted == **s)).flat_map(|(_, open)| open.ids.iter().copied())
     }
 
-    pub(super) fn newest(&self, symbol: Symbol, client_id: &str) -> Option<OrderId> {
-        self.clients.get(&symbol)?.get(client_id).copied()
+    /// The open order that carries a client id; there is at most one.
+    pub(super) fn open_as(&self, symbol: Symbol, client_id: &str) -> Option<OrderId> {
+        self.open.get(&symbol)?.clients.get(client_id).copied()
     }
 
     pub(super) fn opened(&mut self, order: &OrderView) {
-        self.remember(order);
-        self.open.entry(order.symbol).or_default().insert(order.order_id);
-    }
-
-    pub(super) fn remember(&mut self, order: &OrderView) {
-        self.clients.entry(order.symbol).or_default().insert(Arc::clone(&order.client_id), order.order_id);
+        let open = self.open.entry(order.symbol).or_default();
+        open.ids.insert(order.order_id);
+        open.clients.insert(Arc::clone(&order.client_id), order.order_id);
     }
 
     pub(super) fn closed(&mut self, order: &OrderView) {
         if let Some(open) = self.open.get_mut(&order.symbol) {
-            open.remove(&order.order_id);
-        }
-    }
-
-    pub(super) fn forget(&mut self, order: &OrderView) {
-        if let Some(clients) = self.clients.get_mut(&order.symbol)
-            && clients.get(&order.client_id) == Some(&order.order_id)
-        {
-            clients.remove(&order.client_id);
+            open.ids.remove(&order.order_id);
+            open.clients.remove(&order.client_id);
         }
     }
 }

@@ -183,8 +183,7 @@ impl Exchange {
         if customer.open_in(request.symbol) >= self.config.max_open_orders {
             return Err(Reject::TooManyOrders);
         }
-        let newest = customer.newest(request.symbol, &request.client_id).and_then(|id| self.orders.get(&id));
-        if newest.is_some_and(|order| !order.status.is_final()) {
+        if customer.open_as(request.symbol, &request.client_id).is_some() {
             return Err(Reject::DuplicateClientId);
         }
         let limit = request.kind.price();

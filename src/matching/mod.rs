@@ -27,6 +27,7 @@ mod account;
 mod delay;
 mod display;
 mod exchange;
+pub mod flow;
 mod order;
 mod queries;
 mod queue;

@@ -14,13 +14,17 @@ pub struct TradeFilter {
 }
 
 impl Exchange {
+    /// An open order is found at once; a final one by its client id by looking back through the remembered orders.
     #[must_use]
     pub fn order(&self, account: AccountId, symbol: Symbol, order: OrderRef<'_>) -> Option<&OrderView> {
-        let id = match order {
-            OrderRef::Id(id) => id,
-            OrderRef::Client(client_id) => self.accounts.get(&account)?.newest(symbol, client_id)?,
-        };
-        self.orders.get(&id).filter(|order| order.account == account && order.symbol == symbol)
+        let ours = |order: &&OrderView| order.account == account && order.symbol == symbol;
+        match order {
+            OrderRef::Id(id) => self.orders.get(&id).filter(ours),
+            OrderRef::Client(client_id) => match self.accounts.get(&account)?.open_as(symbol, client_id) {
+                Some(id) => self.orders.get(&id),
+                None => self.orders.values().rev().filter(ours).find(|order| &*order.client_id == client_id),
+            },
+        }
     }
 
     /// By symbol, then oldest first.

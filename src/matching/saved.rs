@@ -44,7 +44,6 @@ impl From<Saved> for Exchange {
         for order in saved.orders {
             let customer = exchange.accounts.entry(order.account).or_default();
             if order.status.is_final() {
-                customer.remember(&order);
                 exchange.closed.push_back(order.order_id);
             } else {
                 customer.opened(&order);

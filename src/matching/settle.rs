@@ -85,14 +85,10 @@ impl Exchange {
 
     fn archive(&mut self, id: OrderId) {
         self.closed.push_back(id);
-        if self.closed.len() <= self.config.history {
-            return;
-        }
-        let oldest = self.closed.pop_front().and_then(|old| self.orders.remove(&old));
-        if let Some(order) = oldest
-            && let Some(customer) = self.accounts.get_mut(&order.account)
+        if self.closed.len() > self.config.history
+            && let Some(oldest) = self.closed.pop_front()
         {
-            customer.forget(&order);
+            self.orders.remove(&oldest);
         }
     }
 }
