@@ -13,15 +13,22 @@ pub fn train_config(config: &Config, scale: &TimeScale) -> TrainConfig {
         target_sigma: scale.target_sigma,
         stop_sigma: scale.stop_sigma,
     };
-    TrainConfig {
+    let mut train = TrainConfig {
         bracket,
         half_spread_bps: config.learning.half_spread_bps,
         gates: GateLimits {
-            sharpe: config.gates.min_sharpe,
-            profit_factor: config.gates.min_profit_factor,
-            trades: config.gates.min_trades as usize,
+            min_sharpe: config.gates.min_sharpe,
+            min_profit_factor: config.gates.min_profit_factor,
+            min_trades: config.gates.min_trades,
         },
-        seed: config.learning.seed,
         ..TrainConfig::default()
-    }
+    };
+    seed(&mut train, config.learning.seed);
+    train
+}
+
+/// One seed for everything in a training run that draws random numbers.
+pub fn seed(train: &mut TrainConfig, seed: u64) {
+    train.trees.seed = seed;
+    train.policy.ppo.seed = seed;
 }

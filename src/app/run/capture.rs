@@ -45,7 +45,7 @@ pub fn run(context: Context, args: &RunArgs) -> Outcome {
     let run = new_run_id()?;
     let opening = Opening::new(&context, Mode::Paper, &format!("capture {}", names.join(" + ")), &run.to_string(), false)?;
     let shared = Shared::new();
-    let screen = if args.headless { None } else { Some(Screen { ring, mode: Mode::Paper }) };
+    let screen = if args.headless { None } else { Some(Screen { ring }) };
     let speed = args.speed;
     let deadline = args.duration.map(|d| context.started + d);
     let job = Job { run, files: args.replay.clone(), settings, instruments, opening, speed, deadline, shared: Arc::clone(&shared) };
@@ -53,7 +53,7 @@ pub fn run(context: Context, args: &RunArgs) -> Outcome {
     let model = args.model;
     let worker = std::thread::Builder::new().name("engine".into()).spawn(move || replay(job, &config, model))?;
     if let Some(screen) = screen {
-        screen.show(&shared, &context)?;
+        screen.show(&shared)?;
         shared.request_stop();
     } else {
         shared.stop_on_signals()?;

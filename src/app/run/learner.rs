@@ -176,7 +176,9 @@ impl Workshop {
                 told = Instant::now();
                 let share = done * 100 / total.max(1);
                 let stage = format!("downloading history: {symbol}");
-                self.tell(Learned::Progress { stage, done: number * 100 + share, total: symbols * 100 });
+                // Called by the download itself, which must not wait: a full queue hears the next one.
+                let learned = Learned::Progress { stage, done: number * 100 + share, total: symbols * 100 };
+                let _ = self.events.try_send(Event::Learned(learned));
             }
         };
         Ok(self.runtime.block_on(self.rest.klines_range(symbol, interval, from, self.rest.venue_now(), progress))?)
@@ -200,7 +202,7 @@ impl Workshop {
 
     fn train(&self, series: &[SymbolSeries]) -> anyhow::Result<Vec<ModelRecord>> {
         let mut config = train_config(&self.config, &self.settings.time_scale);
-        config.seed = self.seed;
+        crate::app::training::seed(&mut config, self.seed);
         let stored = self.store.models()?;
         let parent = |kind: ModelKind| stored.iter().filter(|m| m.kind == kind).max_by_key(|m| m.created).map(|m| m.id.clone());
         let lineage = Lineage {

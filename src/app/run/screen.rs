@@ -7,9 +7,8 @@ use std::time::Duration;
 use tokio::sync::mpsc::Sender;
 
 use super::log::LogRing;
-use crate::app::Context;
 use crate::app::failure::Outcome;
-use crate::protocol::{Command, Event, Mode, View};
+use crate::protocol::{Command, Event, View};
 use crate::tui::{self, Exit, Options, Wiring};
 
 /// What the threads of a run share.
@@ -89,12 +88,11 @@ impl Shared {
 /// The terminal of a run.
 pub struct Screen {
     pub ring: LogRing,
-    pub mode: Mode,
 }
 
 impl Screen {
     /// Shows the run until a person quits, a signal comes, or the run ends by itself.
-    pub fn show(self, shared: &Arc<Shared>, _context: &Context) -> Outcome {
+    pub fn show(self, shared: &Arc<Shared>) -> Outcome {
         shared.stop_on_signals()?;
         let ended = Arc::new(AtomicBool::new(false));
         let watcher = {

@@ -78,8 +78,7 @@ impl Opening {
         (record.events, record.effects, record.replayable) = (recorder.events, recorder.effects, recorder.complete);
         record.summary = Some(serde_json::to_string(summary)?);
         let ticket = writer.bulk(crate::store::Bulk::Run(Box::new(record)))?;
-        writer.wait(ticket, Duration::from_secs(30));
-        Ok(())
+        if writer.wait(ticket, Duration::from_secs(30)) { Ok(()) } else { Err(Failure::failed("the data file did not keep the run's end")) }
     }
 
     fn run_record(&self, run: RunId, settings: &Settings) -> RunRecord {
@@ -122,7 +121,6 @@ pub struct Venue {
     pub credentials: Option<Credentials>,
     /// As it is shown, and as the data file keeps it.
     pub name: String,
-    pub account: String,
     pub embedded: Option<demo::Embedded>,
 }
 
@@ -146,7 +144,7 @@ pub fn run(context: Context, args: &RunArgs, mode: Mode) -> Outcome {
     settings.symbols.dedup();
     let shared = Shared::new();
     let deadline = args.duration.map(|d| context.started + d);
-    let screen = if args.headless { None } else { Some(Screen { ring, mode }) };
+    let screen = if args.headless { None } else { Some(Screen { ring }) };
     let parts = Parts { opening, venue, settings, seed, deadline, model: args.model };
     let worker = {
         let (shared, config) = (Arc::clone(&shared), context.config.clone());
@@ -154,7 +152,7 @@ pub fn run(context: Context, args: &RunArgs, mode: Mode) -> Outcome {
     };
     match screen {
         Some(screen) => {
-            screen.show(&shared, &context)?;
+            screen.show(&shared)?;
             shared.request_stop();
         }
         None => shared.stop_on_signals()?,
@@ -179,7 +177,6 @@ fn open_venue(context: &Context, mode: Mode, url: Option<&str>, seed: u64, runti
                 endpoint: endpoint(&embedded.running.rest)?,
                 credentials: Some(Credentials::new(&embedded.running.api_key, &embedded.running.api_secret)),
                 name: "simulated exchange".to_owned(),
-                account: "demo".to_owned(),
                 embedded: Some(embedded),
             };
             Ok((opening, venue))
@@ -188,14 +185,14 @@ fn open_venue(context: &Context, mode: Mode, url: Option<&str>, seed: u64, runti
             let endpoint = url.map_or_else(|| Ok(Endpoint::binance()), endpoint)?;
             let name = url.unwrap_or("Binance").to_owned();
             let opening = Opening::new(context, mode, &name, "paper", false)?;
-            Ok((opening, Venue { endpoint, credentials: None, name, account: "paper".to_owned(), embedded: None }))
+            Ok((opening, Venue { endpoint, credentials: None, name, embedded: None }))
         }
         (_, url) => {
             let account = account::credentials(&context.config)?;
             let endpoint = url.map_or_else(|| Ok(Endpoint::binance()), endpoint)?;
             let name = url.unwrap_or("Binance").to_owned();
             let opening = Opening::new(context, mode, &name, &account.name, false)?;
-            Ok((opening, Venue { endpoint, credentials: Some(account.credentials), name, account: account.name, embedded: None }))
+            Ok((opening, Venue { endpoint, credentials: Some(account.credentials), name, embedded: None }))
         }
     }
 }
