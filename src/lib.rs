@@ -1,5 +1,6 @@
 //! Huracan: a crypto trading engine in one binary with one data file.
 
+pub mod app;
 pub mod domain;
 pub mod engine;
 pub mod health;
