@@ -153,6 +153,7 @@ pub fn run(context: Context, args: &RunArgs, mode: Mode) -> Outcome {
     match screen {
         Some(screen) => {
             screen.show(&shared)?;
+            context.out.remark("stopping: entries are cancelled, the venue is asked for its final word");
             shared.request_stop();
         }
         None => shared.stop_on_signals()?,
