@@ -29,19 +29,7 @@ pub fn trading() -> View {
         drawdown: Some(Bps::from_bps(12)),
         quote_asset: "USDT".into(),
         equity_line: equity_line(now),
-        positions: vec![PositionView {
-            symbol: symbol("BTCUSDT"),
-            qty: qty("0.00162"),
-            entry_price: price("61785.10"),
-            mark: Some(price("61837.63")),
-            unrealised: Some(money("1.23")),
-            unrealised_bps: Some(Bps::from_f64(8.5)),
-            stop: Some(price("61700.00")),
-            target: Some(price("61900.50")),
-            opened: at("23:53:52"),
-            held: Span::from_secs(22),
-            exploration: true,
-        }],
+        positions: vec![position()],
         orders: vec![
             order(1, "ETHUSDT", Side::Buy, "entry", "2501.11", "0.4", OrderState::Open),
             order(2, "BTCUSDT", Side::Sell, "target", "61900.50", "0.00162", OrderState::PartiallyFilled),
@@ -77,6 +65,22 @@ pub fn trading() -> View {
             trades_won: 3,
             ..Counters::default()
         },
+    }
+}
+
+fn position() -> PositionView {
+    PositionView {
+        symbol: symbol("BTCUSDT"),
+        qty: qty("0.00162"),
+        entry_price: price("61785.10"),
+        mark: Some(price("61837.63")),
+        unrealised: Some(money("1.23")),
+        unrealised_bps: Some(Bps::from_f64(8.5)),
+        stop: Some(price("61700.00")),
+        target: Some(price("61900.50")),
+        opened: at("23:53:52"),
+        held: Span::from_secs(22),
+        exploration: true,
     }
 }
 

@@ -6,7 +6,7 @@ use super::{PaperVenue, Session, candle_path};
 use crate::domain::{Asset, Bps, ExitReason, MarketUpdate, Money, Price, Qty, RunId, Span, Symbol, Timestamp};
 use crate::engine::{Engine, Settings};
 use crate::learning::{Performance, SymbolSeries, TradeStats};
-use crate::protocol::{Counters, Effect, Event, Learned, ModelAdopted, Probe, Record, RunOpened, WarmUp};
+use crate::protocol::{CostRecord, Counters, Effect, Event, Learned, ModelAdopted, Probe, Record, RunOpened, WarmUp};
 
 /// What to run over.
 #[derive(Debug)]
@@ -103,37 +103,12 @@ pub fn backtest(plan: Backtest, progress: &mut dyn FnMut(u64, u64) -> bool) -> B
     drop(session);
     let costs = costs.into_inner();
     let per_year = plan.settings.time_scale.bar.per_year();
-    let net_bps: Vec<f64> = costs
-        .iter()
-        .map(|c| {
-            let notional = c.entry_price.notional(c.qty).unwrap_or(Money::ZERO).to_f64();
-            if notional > 0.0 { c.net.to_f64() / notional * 1e4 } else { 0.0 }
-        })
-        .collect();
+    let net_bps: Vec<f64> = costs.iter().map(net_bps).collect();
     BacktestOutcome {
         performance: Performance::of_equity(&equity, per_year),
         stats: TradeStats::of(&net_bps),
-        costs: costs.iter().fold(CostTotals::default(), |t, c| CostTotals {
-            gross: t.gross + c.gross,
-            fees: t.fees + c.fees,
-            spread: t.spread + c.spread,
-            slippage: t.slippage + c.slippage,
-            impact: t.impact + c.impact,
-            net: t.net + c.net,
-        }),
-        trades: costs
-            .into_iter()
-            .map(|c| BacktestTrade {
-                symbol: c.symbol,
-                entry_time: c.entry_time,
-                entry_price: c.entry_price,
-                exit_time: c.exit_time,
-                exit_price: c.exit_price,
-                quantity: c.qty,
-                net_pnl: c.net,
-                exit_reason: c.exit,
-            })
-            .collect(),
+        costs: costs.iter().fold(CostTotals::default(), CostTotals::with),
+        trades: costs.into_iter().map(BacktestTrade::from).collect(),
         counters,
         net_pnl: report.net_pnl,
         ledger_net_pnl: report.ledger_net_pnl,
@@ -141,6 +116,40 @@ pub fn backtest(plan: Backtest, progress: &mut dyn FnMut(u64, u64) -> bool) -> B
         first: start,
         last,
     }
+}
+
+impl CostTotals {
+    fn with(self, c: &CostRecord) -> Self {
+        Self {
+            gross: self.gross + c.gross,
+            fees: self.fees + c.fees,
+            spread: self.spread + c.spread,
+            slippage: self.slippage + c.slippage,
+            impact: self.impact + c.impact,
+            net: self.net + c.net,
+        }
+    }
+}
+
+impl From<CostRecord> for BacktestTrade {
+    fn from(c: CostRecord) -> Self {
+        Self {
+            symbol: c.symbol,
+            entry_time: c.entry_time,
+            entry_price: c.entry_price,
+            exit_time: c.exit_time,
+            exit_price: c.exit_price,
+            quantity: c.qty,
+            net_pnl: c.net,
+            exit_reason: c.exit,
+        }
+    }
+}
+
+/// The net result as a share of what was bought.
+fn net_bps(c: &CostRecord) -> f64 {
+    let notional = c.entry_price.notional(c.qty).unwrap_or(Money::ZERO).to_f64();
+    if notional > 0.0 { c.net.to_f64() / notional * 1e4 } else { 0.0 }
 }
 
 /// Opens the run: clock, venue, models and warm-up. Gives the time of the first candle.

@@ -3,9 +3,9 @@
 //! *Takes / gives*: an intent, the situation and the limits in; `Approved` or a `Refusal` with the numbers that failed out.
 //!
 //! Invariants
-//! 1. `Approved` has a private field: only `approve` makes one.
-//! 2. Whatever is missing refuses (`tests::each_missing_input_refuses`).
-//! 3. Each limit refuses on its far side and passes on its near side (`tests::each_limit_trips_and_stays_quiet`).
+//! 1. `Approved` has a private field: only `approve` makes one (`tests/it/tidy/approval.rs::only_an_approval_opens`).
+//! 2. Whatever is missing refuses (`rules::tests::each_missing_input_refuses`).
+//! 3. Each limit refuses on its far side and passes on its near side (`rules::tests::each_limit_trips_and_stays_quiet`).
 //! 4. Loss stops are latched until a person resumes (`breakers::tests`).
 //!
 //! *Never*: skipped. Cancels and reducing orders need no approval and never come here.

@@ -1,0 +1,142 @@
+//! Halted, stopping or flattening: what may still leave, and what may not.
+
+use huracan::domain::{ExitReason, Money, Side};
+use huracan::protocol::{Command, ModelRole, Request, TradingState};
+
+use crate::desk::{Desk, settings};
+
+/// Requests after a moment: (opening, reducing, cancels).
+fn sent_since(desk: &Desk, from: usize) -> (usize, usize, usize) {
+    desk.requests().iter().skip(from).fold((0, 0, 0), |(opening, reducing, cancels), request| match request {
+        Request::Place { opening: true, .. } => (opening + 1, reducing, cancels),
+        Request::Place { order, .. } => {
+            assert_eq!(order.side, Side::Sell, "what does not open sells");
+            (opening, reducing + 1, cancels)
+        }
+        Request::Cancel { .. } => (opening, reducing, cancels + 1),
+        Request::Query { .. } | Request::Account | Request::Snapshot { .. } => (opening, reducing, cancels),
+    })
+}
+
+/// Moments at which to interrupt: how many openings were sent, how many fills booked, and steps of the market after that.
+const MOMENTS: [(u64, u64, usize); 12] = [
+    (1, 0, 0),
+    (1, 0, 3),
+    (2, 0, 40),
+    (3, 1, 0),
+    (4, 2, 1),
+    (5, 4, 0),
+    (6, 5, 7),
+    (8, 9, 2),
+    (9, 12, 0),
+    (10, 14, 90),
+    (12, 17, 5),
+    (14, 21, 0),
+];
+
+fn go_to(desk: &mut Desk, (orders, fills, steps): (u64, u64, usize)) {
+    desk.run_until("enough orders and fills", |d| {
+        let counters = d.session.engine.counters();
+        counters.orders >= orders && counters.fills >= fills
+    });
+    (0..steps).for_each(|_| desk.step());
+}
+
+#[test]
+fn halted_sends_only_cancels_and_reduces() {
+    let mut desk = Desk::ready(3);
+    let (mut reduces, mut cancels) = (0, 0);
+    for moment in MOMENTS {
+        go_to(&mut desk, moment);
+        desk.command(Command::Halt);
+        let before = desk.requests().len();
+        let openings = desk.openings().len();
+        desk.run(70);
+        let (opening, reducing, cancelled) = sent_since(&desk, before);
+        assert_eq!(opening, 0, "after {moment:?}");
+        (reduces, cancels) = (reduces + reducing, cancels + cancelled);
+        assert!(desk.session.engine.is_quiet(), "an entry outlived the halt of {moment:?}");
+        assert!(desk.trades().is_empty(), "positions still end by their bracket and their clock");
+        assert!(matches!(desk.session.engine.view().trading, TradingState::Halted { .. }));
+        desk.command(Command::Resume);
+        desk.run_until("trading after resume", |d| d.openings().len() > openings);
+    }
+    assert!(reduces > 0 && cancels > 0, "{reduces} reduces, {cancels} cancels: the moments were too tame");
+}
+
+#[test]
+fn stopping_opens_nothing_and_cancels_entries() {
+    for moment in MOMENTS {
+        let mut desk = Desk::ready(4);
+        go_to(&mut desk, moment);
+        let before = desk.openings().len();
+        desk.command(Command::Stop);
+        desk.run(15);
+        assert_eq!(desk.openings().len(), before, "after {moment:?}");
+        assert!(desk.session.engine.is_quiet());
+        desk.command(Command::Resume);
+        desk.run(15);
+        assert_eq!(desk.openings().len(), before, "a run that stops does not come back");
+    }
+}
+
+#[test]
+fn flatten_closes_everything() {
+    for moment in MOMENTS {
+        let mut desk = Desk::ready(5);
+        go_to(&mut desk, moment);
+        let openings = desk.openings().len();
+        desk.command(Command::Flatten);
+        desk.run(20);
+        let snapshot = desk.session.engine.snapshot();
+        assert!(snapshot.trades.is_empty(), "after {moment:?}: {:?}", snapshot.trades);
+        assert_eq!(snapshot.open_orders(), [], "after {moment:?}");
+        for symbol in &desk.flow.config().symbols {
+            let i = &symbol.instrument;
+            let left = desk.session.venue.totals().get(&i.base).copied().unwrap_or_default();
+            let dust = snapshot.desks.iter().find(|(s, ..)| *s == i.symbol).map(|(_, dust, ..)| *dust);
+            assert_eq!(Some(left), dust, "what is left of {} is known as dust", i.base);
+        }
+        desk.run(30);
+        assert_eq!(desk.openings().len(), openings);
+        assert!(matches!(desk.session.engine.view().trading, TradingState::Halted { .. }));
+    }
+}
+
+#[test]
+fn a_flattened_holding_is_closed_as_flattened() {
+    let mut desk = Desk::ready(6);
+    desk.run_until("a resting target", |d| d.session.engine.view().orders.iter().any(|o| o.purpose == "target"));
+    let closed = desk.costs().len();
+    desk.command(Command::Flatten);
+    desk.run(20);
+    let costs = desk.costs();
+    assert!(
+        costs.len() > closed && costs[closed..].iter().all(|c| matches!(c.exit, ExitReason::Flatten | ExitReason::Target)),
+        "{costs:?}"
+    );
+}
+
+#[test]
+fn a_daily_loss_halts_once_and_survives_a_restart() {
+    let mut settings = settings();
+    settings.limits.max_daily_loss = "5".parse().unwrap();
+    let mut desk = Desk::with(7, settings, ModelRole::Champion);
+    desk.run_until("the daily loss", |d| d.session.engine.counters().halts > 0);
+    let halted = desk.session.engine.view().trading;
+    assert!(matches!(&halted, TradingState::Halted { reason } if reason.starts_with("daily loss")), "{halted:?}");
+    let loss = -desk.session.engine.view().day_pnl.unwrap();
+    assert!(loss >= "5".parse::<Money>().unwrap() && loss < "15".parse().unwrap(), "a loss of {loss} when it halted");
+    let openings = desk.openings().len();
+    desk.run(120);
+    assert_eq!((desk.session.engine.counters().halts, desk.openings().len()), (1, openings));
+
+    let mut next = desk.crash().restart();
+    next.reconcile();
+    next.learn(ModelRole::Champion);
+    next.run(60);
+    assert!(matches!(next.session.engine.view().trading, TradingState::Halted { .. }), "a restart does not re-arm");
+    assert_eq!(next.openings(), []);
+    next.command(Command::Resume);
+    next.run_until("trading after resume", |d| !d.openings().is_empty());
+}

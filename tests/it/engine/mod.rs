@@ -1,0 +1,8 @@
+//! The engine through whole sessions: its invariants (see `src/engine/mod.rs`), each against a market that moves by itself.
+
+mod determinism;
+mod halting;
+mod money;
+mod refusing;
+mod replay;
+mod restart;
