@@ -23,7 +23,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use cli::{Cli, Command, Global};
+use cli::{Cli, Command};
 use config::Config;
 use failure::Outcome;
 use output::Output;
@@ -31,7 +31,6 @@ use output::Output;
 /// What every command has at hand.
 #[derive(Debug)]
 struct Context {
-    global: Global,
     config: Config,
     out: Output,
     /// `--for` counts from here.
@@ -67,7 +66,7 @@ fn dispatch(cli: Cli, started: std::time::Instant) -> Outcome {
         config.data.file.clone_from(file);
     }
     let out = Output { json: global.json };
-    let context = Context { global, config, out, started };
+    let context = Context { config, out, started };
     match command.unwrap_or(Command::Run(run)) {
         Command::Run(args) => run::run(context, args),
         Command::Exchange(args) => commands::exchange(&context, args),
