@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::store::StoreError;
+
 /// The exit codes that scripts rely on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExitKind {
@@ -51,8 +53,11 @@ impl fmt::Display for Failure {
 }
 
 impl<E: Into<anyhow::Error>> From<E> for Failure {
+    /// A data file that a safety rule refused keeps its exit code; everything else failed.
     fn from(error: E) -> Self {
-        Self { kind: ExitKind::Failed, error: error.into() }
+        let error = error.into();
+        let refused = error.downcast_ref::<StoreError>().is_some_and(StoreError::is_refusal);
+        Self { kind: if refused { ExitKind::Refused } else { ExitKind::Failed }, error }
     }
 }
 

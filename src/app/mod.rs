@@ -16,6 +16,7 @@ mod config;
 mod failure;
 mod output;
 mod run;
+mod training;
 
 use std::io::Write;
 use std::process::ExitCode;

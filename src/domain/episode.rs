@@ -51,7 +51,7 @@ pub struct Episode {
     pub entry_time: Timestamp,
     /// When the outcome was known: recall before this moment must not see it.
     pub known_at: Timestamp,
-    /// The feature vector at the decision, standardised (`market::features`, version below).
+    /// The feature vector at the decision (`market::features`, version below), as `memory::situation` makes it.
     pub vector: Vec<f32>,
     pub feature_version: u16,
     pub regime: Regime,

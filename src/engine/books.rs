@@ -59,6 +59,12 @@ impl Engine {
         &self.foreign
     }
 
+    /// Which of our symbols prices an asset.
+    #[must_use]
+    pub fn bases(&self) -> BTreeMap<Asset, Symbol> {
+        self.desks.iter().filter_map(|(symbol, desk)| Some((desk.instrument.as_ref()?.base, *symbol))).collect()
+    }
+
     /// Present marks by symbol.
     #[must_use]
     pub fn marks(&self) -> BTreeMap<Symbol, Price> {

@@ -3,7 +3,7 @@
 use super::{Engine, desk::Desk};
 use crate::domain::{Bps, Candle, Money, Origin, Qty, Side, Symbol};
 use crate::market::features::WARM_UP;
-use crate::memory::Summary;
+use crate::memory::{Summary, situation};
 use crate::protocol::{DecisionRecord, DecisionView, Effect, EvidenceRecord, Mode, NeighbourRecord, Record, Refusal, Verdict};
 use crate::trading::decision::{Choice, Decision, Evidence, Standing, decide};
 use crate::trading::execution::{Phase, Plan, Purpose, Trade};
@@ -42,7 +42,7 @@ impl Engine {
         let features = desk.market.features().ok_or(Refusal::WarmingUp { have, need: WARM_UP as u32 })?;
         let touch = desk.touch().ok_or(if desk.market.book().is_fed() { Refusal::BookInvalid } else { Refusal::NoPrice })?;
         let raw = &features.values;
-        let vector = self.models.standardise(raw);
+        let vector = situation(raw);
         let recalled = self.memory.recall(&vector, self.now, self.settings.decision.recall_neighbours as usize, |_| true);
         let summary = Summary::of(&recalled);
         let forecast = self.models.forecast(raw);

@@ -36,16 +36,6 @@ impl Models {
         })
     }
 
-    /// The vector as memory compares it: standardised by the model's statistics where there is one.
-    pub fn standardise(&self, raw: &[f32]) -> Vec<f32> {
-        let row = match &self.trees {
-            Some((_, trees)) => trees.standardiser.apply(raw),
-            None => raw.to_vec(),
-        };
-        // What is missing is taken as usual, and nothing outweighs all the rest.
-        row.into_iter().map(|v| if v.is_finite() { v.clamp(-8.0, 8.0) } else { 0.0 }).collect()
-    }
-
     /// The policy's probability of entering from flat; `sigma_bps` is that of the return over the horizon.
     pub fn policy_enter(&self, raw: &[f32], sigma_bps: f64) -> Option<f64> {
         let (_, policy) = self.policy.as_ref()?;

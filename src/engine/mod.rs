@@ -262,6 +262,7 @@ impl Engine {
                     self.alert(Severity::Warning, format!("past episodes are not recalled: {error}"), out);
                 }
             }
+            Learned::Shadow(episodes) => self.remember_shadow(episodes, out),
             Learned::WarmUp(warm) => {
                 if warm.interval == self.settings.time_scale.bar
                     && let Some(desk) = self.desks.get_mut(&warm.symbol)
@@ -271,6 +272,19 @@ impl Engine {
             }
             Learned::Finished => self.learning.finished = true,
         }
+    }
+
+    /// Shadow trades of a training run become episodes like any other, under the next numbers.
+    fn remember_shadow(&mut self, episodes: Vec<crate::domain::Episode>, out: &mut Vec<Effect>) {
+        for mut episode in episodes {
+            episode.number = self.next_episode;
+            self.next_episode += 1;
+            self.counters.episodes += 1;
+            if self.memory.add(episode.clone()).is_ok() {
+                out.push(Effect::Persist(Box::new(Record::Episode(episode))));
+            }
+        }
+        self.dirty = true;
     }
 
     /// What holds after every event: marks, questions to the venue, health, and the kept state.

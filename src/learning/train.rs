@@ -62,7 +62,7 @@ pub fn train(series: &[SymbolSeries], config: &TrainConfig, lineage: &Lineage, w
     config.check()?;
     let data = Dataset::build(series, config, watch)?;
     let trees = train_trees(&data, config, lineage, watch)?;
-    let policy = train_policy(series, &data, &trees.standardiser, config, lineage, watch)?;
+    let policy = train_policy(series, &data, config, lineage, watch)?;
     let mut experiments = trees.experiments;
     experiments.extend(policy.experiments);
     Ok(TrainOutcome {

@@ -24,6 +24,7 @@ use super::train::{Experiment, Lineage, record};
 use super::train_trees::judge_equity;
 use crate::domain::{Episode, Origin, Span, Timestamp};
 use crate::market::features::VERSION;
+use crate::memory::situation;
 use crate::models::{Artifact, Policy, PolicyArtifact, Rollout, Standardiser, Trainer, UpdateStats};
 use crate::protocol::{ModelKind, ModelRecord};
 
@@ -65,11 +66,10 @@ pub struct TrainedPolicy {
     pub experiments: Vec<Experiment>,
 }
 
-/// Learns, judges, and remembers. `memory_scale` standardises the vectors of episodes.
+/// Learns, judges, and remembers.
 pub fn train_policy(
     series: &[SymbolSeries],
     data: &Dataset,
-    memory_scale: &Standardiser,
     config: &TrainConfig,
     lineage: &Lineage,
     watch: &mut Watch,
@@ -121,7 +121,7 @@ pub fn train_policy(
     let artifact = artifact(data, policy, learner.standardiser, report.cost_bps);
     let text = serde_json::to_string(&report).map_err(LearningError::Report)?;
     let record = record(data, &artifact, ModelKind::Policy, gates, text, lineage)?;
-    let episodes = episodes(data, &trades, memory_scale, config.policy.max_episodes, lineage.first_episode);
+    let episodes = episodes(data, &trades, config.policy.max_episodes, lineage.first_episode);
     Ok(TrainedPolicy { record, report, trades: judged, episodes, experiments })
 }
 
@@ -275,14 +275,13 @@ fn artifact(data: &Dataset, policy: Policy, standardiser: Standardiser, cost_bps
 }
 
 /// The newest `limit` trades as episodes, each situation once, in order of entry.
-fn episodes(data: &Dataset, trades: &[(usize, Trade)], scale: &Standardiser, limit: usize, first: u64) -> Vec<Episode> {
+fn episodes(data: &Dataset, trades: &[(usize, Trade)], limit: usize, first: u64) -> Vec<Episode> {
     // By row: rows are in order of time. Of several trades from one row the last is kept: the maturer policy's.
     let by_row: BTreeMap<usize, &Trade> = trades.iter().map(|(row, trade)| (*row, trade)).collect();
     let skip = by_row.len().saturating_sub(limit);
     let episode = |(number, (index, trade)): (usize, (usize, &Trade))| {
         let (row, done) = (&data.rows[index], &trade.outcome);
-        let mut vector = scale.apply(data.row(index));
-        vector.iter_mut().filter(|v| !v.is_finite()).for_each(|v| *v = 0.0);
+        let vector = situation(data.row(index));
         let entry_time = data.bars[trade.series].open_time[done.entry_bar];
         Episode {
             number: first + number as u64,
@@ -324,8 +323,7 @@ mod tests {
         let mut config = config();
         config.policy.ppo.seed = seed;
         let data = Dataset::build(&series, &config, &mut fixture::silent(&mut |_| {})).unwrap();
-        let scale = Standardiser::fit(&data.features, data.names.len()).unwrap();
-        let policy = train_policy(&series, &data, &scale, &config, &fixture::lineage(), &mut fixture::silent(&mut |_| {})).unwrap();
+        let policy = train_policy(&series, &data, &config, &fixture::lineage(), &mut fixture::silent(&mut |_| {})).unwrap();
         (data, policy)
     }
 

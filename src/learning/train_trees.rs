@@ -14,7 +14,7 @@ use super::train::{Experiment, Lineage, record};
 use super::walk_forward::{self, FoldReport, WalkForward, auc_of};
 use crate::domain::Timestamp;
 use crate::market::features::VERSION;
-use crate::models::{Artifact, Calibration, Standardiser, TreesArtifact, brier_score};
+use crate::models::{Artifact, Calibration, TreesArtifact, brier_score};
 use crate::protocol::{GateRecord, ModelKind, ModelRecord};
 
 /// What is said of the trees; all of it out of sample but `importance` (of the model for use).
@@ -43,8 +43,6 @@ pub struct TrainedTrees {
     pub report: TreesReport,
     pub trades: Vec<Trade>,
     pub experiments: Vec<Experiment>,
-    /// The scale of the model for use: of its inputs, and of vectors to remember.
-    pub standardiser: Standardiser,
 }
 
 /// Walks forward, judges, and fits the model for use.
@@ -77,7 +75,7 @@ pub fn train_trees(data: &Dataset, config: &TrainConfig, lineage: &Lineage, watc
     };
     let artifact = Artifact::Trees(TreesArtifact {
         feature_version: VERSION,
-        standardiser: fitted.standardiser.clone(),
+        standardiser: fitted.standardiser,
         trees: fitted.trees,
         calibration,
         threshold_bps,
@@ -92,7 +90,6 @@ pub fn train_trees(data: &Dataset, config: &TrainConfig, lineage: &Lineage, watc
         experiments: experiments(&report, data.rows.len()),
         report,
         trades: walked.trades,
-        standardiser: fitted.standardiser,
     })
 }
 
@@ -164,7 +161,6 @@ mod tests {
         assert_eq!(got.experiments.len(), got.report.folds.len() + 1);
         assert!(got.report.brier.unwrap() < 0.25);
         let Artifact::Trees(artifact) = Artifact::load(&got.record.artifact, &got.record.id).unwrap() else { panic!("not trees") };
-        assert_eq!(artifact.standardiser, got.standardiser);
         assert!(artifact.threshold_bps >= 0.0 && artifact.calibration.is_some());
         let report: TreesReport = serde_json::from_str(&got.record.report).unwrap();
         assert_eq!(report, got.report);

@@ -22,7 +22,7 @@ mod state;
 
 pub use bars::BarBuilder;
 pub use book::{Applied, BookCounts, OrderBook};
-pub use features::{FeatureBuilder, FeatureVector, Micro, Standardiser};
+pub use features::{FeatureBuilder, FeatureVector, Micro};
 pub use merge::merge_by_local_time;
 pub use quality::{ClockOffset, FeedQuality};
 pub use state::{KEPT_CANDLES, MarketState};

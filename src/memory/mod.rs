@@ -55,6 +55,14 @@ impl Shape {
     }
 }
 
+/// A situation as memory compares it: the raw features, which are free of scale by themselves, within ± 8, and 0 where one is missing.
+/// No model's statistics are in it, so that episodes of different years compare.
+#[must_use]
+pub fn situation(features: &[f32]) -> Vec<f32> {
+    const LIMIT: f32 = 8.0;
+    features.iter().map(|v| if v.is_nan() { 0.0 } else { v.clamp(-LIMIT, LIMIT) }).collect()
+}
+
 /// A past trade like the situation asked about.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Neighbour {

@@ -29,7 +29,7 @@ impl Standardiser {
             let spread = (column(f).map(|v| (v - centre) * (v - centre)).sum::<f64>() / count).sqrt();
             mean.push(centre as f32);
             // Rounding noise of a constant is not a spread.
-            deviation.push(if spread > 1e-7 * centre.abs() && spread as f32 > 0.0 { spread as f32 } else { 1.0 });
+            deviation.push(if spread > 1e-7 * centre.abs() { spread as f32 } else { 0.0 });
         }
         Ok(Self { mean, deviation })
     }
@@ -40,10 +40,13 @@ impl Standardiser {
         Self { mean: vec![0.0; width], deviation: vec![1.0; width] }
     }
 
-    /// `(value − mean) / deviation`, within ± 8; NaN (missing) stays NaN.
+    /// `(value − mean) / deviation`, within ± 8; NaN (missing) stays NaN. A feature that never varied is 0: nothing was learned about it,
+    /// so what it says later must not matter.
     #[must_use]
     pub fn apply(&self, row: &[f32]) -> Vec<f32> {
-        let scaled = |((v, m), d): ((&f32, &f32), &f32)| ((v - m) / d).clamp(-LIMIT, LIMIT);
+        let scaled = |((v, m), d): ((&f32, &f32), &f32)| {
+            if *d > 0.0 || v.is_nan() { ((v - m) / d).clamp(-LIMIT, LIMIT) } else { 0.0 }
+        };
         row.iter().zip(&self.mean).zip(&self.deviation).map(scaled).collect()
     }
 
@@ -55,7 +58,7 @@ impl Standardiser {
     pub(super) fn check(&self, width: usize) -> Result<(), ModelError> {
         consistent(self.mean.len() == width && self.deviation.len() == width, "standardiser width")?;
         consistent(self.mean.iter().all(|m| m.is_finite()), "standardiser means")?;
-        consistent(self.deviation.iter().all(|d| d.is_finite() && *d > 0.0), "standardiser deviations")
+        consistent(self.deviation.iter().all(|d| d.is_finite() && *d >= 0.0), "standardiser deviations")
     }
 }
 
@@ -67,8 +70,8 @@ mod tests {
     fn known_values_missing_values_constants_and_outliers() {
         let nan = f32::NAN;
         let learned = Standardiser::fit(&[1.0, 5.0, nan, 3.0, 5.0, nan, nan, 5.0, nan], 3).unwrap();
-        assert_eq!(learned.apply(&[4.0, 6.0, 2.0]), [2.0, 1.0, 2.0]);
-        assert_eq!(learned.apply(&[1e9, -1e9, 0.5]), [8.0, -8.0, 0.5]);
+        assert_eq!(learned.apply(&[4.0, 6.0, 2.0]), [2.0, 0.0, 0.0], "the constant and the never seen say nothing");
+        assert_eq!(learned.apply(&[1e9, -1e9, 0.5]), [8.0, 0.0, 0.0]);
         assert!(learned.apply(&[nan, 5.0, 0.0])[0].is_nan());
         assert!(Standardiser::fit(&[1.0, 2.0, 3.0], 2).is_err());
     }

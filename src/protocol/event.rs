@@ -74,6 +74,8 @@ pub enum Learned {
         #[serde(skip)]
         episodes: Arc<Vec<Episode>>,
     },
+    /// Shadow trades of a training run; the engine numbers and keeps them.
+    Shadow(Vec<Episode>),
     /// History that fills the candle rings before trading starts.
     WarmUp(WarmUp),
     /// The workshop is done: nothing more is coming.

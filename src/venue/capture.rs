@@ -175,6 +175,20 @@ impl Iterator for CaptureReader {
     }
 }
 
+/// True when the first line begins like a capture's: a local time, a blank, a JSON object.
+///
+/// # Errors
+/// `CaptureError::Open` when the file cannot be read.
+pub fn is_capture(path: impl AsRef<Path>) -> Result<bool, CaptureError> {
+    let path = path.as_ref();
+    let mut start = Vec::new();
+    let read = open_plain_or_gzip(path).and_then(|input| io::Read::take(input, 64).read_until(b'\n', &mut start));
+    read.map_err(|source| CaptureError::Open { path: path.to_owned(), source })?;
+    let mut words = start.splitn(2, |byte| *byte == b' ');
+    let is_time = words.next().is_some_and(|word| !word.is_empty() && word.iter().all(u8::is_ascii_digit));
+    Ok(is_time && words.next().is_some_and(|rest| rest.starts_with(b"{")))
+}
+
 /// Opens a file that may be gzip (several members are read as one).
 pub(super) fn open_plain_or_gzip(path: &Path) -> io::Result<Box<dyn BufRead + Send>> {
     let mut plain = BufReader::with_capacity(1 << 16, File::open(path)?);
@@ -261,6 +275,15 @@ mod tests {
         assert!(items.len() > 150 && items[..items.len() - 1].iter().all(Result::is_ok), "{}", items.len());
         assert!(matches!(items.last(), Some(Err(CaptureError::Damaged { .. }))));
         assert_eq!(reader.counters().unreadable, 1);
+    }
+
+    #[test]
+    fn a_capture_is_told_from_a_candle_file_by_its_first_line() {
+        assert!(is_capture(file_of(quote(1, "BTCUSDT").as_bytes()).path()).unwrap());
+        assert!(is_capture(file_of(&gzip(&quote(1, "BTCUSDT"))).path()).unwrap());
+        for other in ["1515560100000,1,2,3,4", "open_time,open", "", "{\"a\":1}", "12 34"] {
+            assert!(!is_capture(file_of(other.as_bytes()).path()).unwrap(), "{other}");
+        }
     }
 
     #[test]

@@ -9,22 +9,22 @@
 //!    (`tests::a_vector_depends_on_the_last_candles_only`).
 //! 2. Nothing after a candle changes its vector (`tests::the_future_cut_off_or_changed_changes_nothing`).
 //! 3. Every feature has one name (`tests::names_are_unique_and_as_many_as_values`).
-//! 4. A feature that never varies is reported (`scale::tests::a_constant_feature_is_reported`).
+//! 4. A feature that never varies is reported (`constant::tests::a_constant_feature_is_reported`).
 //! 5. Scale does not matter (`tests::prices_and_volumes_have_no_scale`).
 //!
 //! *Never*: an unfinished candle, a position, a running average whose start matters.
 
 mod book;
+mod constant;
 mod flow;
 mod returns;
-mod scale;
 mod time_of_day;
 mod trend;
 mod volatility;
 mod volume;
 mod window;
 
-pub use scale::{Standardiser, constant_columns};
+pub use constant::constant_columns;
 pub use window::Window;
 
 use window::Bar;

@@ -1,0 +1,298 @@
+//! `huracan data import`: captures and candle files into the data file.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::super::{data_file, progress};
+use super::TradeBars;
+use crate::app::Context;
+use crate::app::failure::{Failure, Outcome};
+use crate::app::output::table;
+use crate::app::training::{KnownInstrument, keep_instrument, stored_instrument};
+use crate::domain::{Candle, FeeRates, Instrument, Interval, MarketUpdate, Symbol, Timestamp};
+use crate::market::merge_by_local_time;
+use crate::store::Store;
+use crate::venue::capture::{CaptureError, CaptureReader, is_capture};
+use crate::venue::infer_instrument;
+use crate::venue::ohlcv::{OhlcvFile, read_candles};
+
+/// Bars from which a market's grains are inferred when the source is a capture: short, so that there are many prices.
+const GRAIN_BARS: Interval = match Interval::from_secs(1) {
+    Some(second) => second,
+    None => Interval::MINUTE,
+};
+/// Bad rows in the text for people; the JSON lists all.
+const SHOWN_BAD_ROWS: usize = 10;
+
+#[derive(Debug)]
+pub struct Wanted {
+    pub files: Vec<PathBuf>,
+    pub symbol: Option<Symbol>,
+    pub interval: Option<Interval>,
+    pub instrument: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct FileReport {
+    file: PathBuf,
+    rows: u64,
+    skipped: u64,
+    first_time: Option<Timestamp>,
+    last_time: Option<Timestamp>,
+}
+
+#[derive(Debug, Serialize)]
+struct BadLine {
+    file: PathBuf,
+    line: Option<u64>,
+    reason: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Answer {
+    files: Vec<FileReport>,
+    candles: u64,
+    series: Vec<SeriesReport>,
+    bad_rows: Vec<BadLine>,
+    assumptions: Vec<String>,
+    /// The market's rules when there is one market; `instruments` has all.
+    instrument: Option<KnownInstrument>,
+    instruments: Vec<KnownInstrument>,
+}
+
+#[derive(Debug, Serialize)]
+struct SeriesReport {
+    symbol: Symbol,
+    interval: Interval,
+    candles: u64,
+}
+
+/// What the files held.
+#[derive(Debug, Default)]
+struct Gathered {
+    files: Vec<FileReport>,
+    bad_rows: Vec<BadLine>,
+    assumptions: Vec<String>,
+    series: BTreeMap<(Symbol, Interval), Vec<Candle>>,
+    /// One-second bars of captured markets, for their grains.
+    grains: BTreeMap<Symbol, Vec<Candle>>,
+}
+
+/// Reads everything first: a file that cannot be read changes nothing.
+pub fn import(context: &Context, wanted: &Wanted) -> Outcome {
+    let told = wanted.instrument.as_deref().map(read_instrument).transpose()?;
+    let symbol = match (wanted.symbol, told.as_ref().map(|i| i.symbol)) {
+        (Some(named), Some(told)) if named != told => {
+            return Err(Failure::usage(format!("--symbol is {named}, but the instrument file describes {told}; name the right one")));
+        }
+        (named, told) => named.or(told),
+    };
+    let mut captures = Vec::new();
+    let mut tables = Vec::new();
+    for file in &wanted.files {
+        if is_capture(file)? { captures.push(file.as_path()) } else { tables.push(file.as_path()) }
+    }
+    let mut gathered = Gathered::default();
+    let bar = progress::bar(context.out, wanted.files.len() as u64).with_message("reading");
+    if !captures.is_empty() {
+        gathered.take_captures(&captures, wanted.interval.unwrap_or(Interval::MINUTE), symbol)?;
+        bar.inc(captures.len() as u64);
+    }
+    for file in tables {
+        let symbol = symbol.ok_or_else(|| {
+            Failure::usage(format!("{} does not say which market it is; name it with --symbol, such as --symbol BTCUSDT", file.display()))
+        })?;
+        gathered.take_table(file, read_candles(file)?, symbol, wanted.interval)?;
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    let store = data_file::writing(context)?;
+    let answer = keep(&store, gathered, told, context.config.fees())?;
+    context.out.answer(&answer, || text(&answer))
+}
+
+fn read_instrument(path: &Path) -> Outcome<Instrument> {
+    let wrong = |e: &dyn std::fmt::Display| {
+        Failure::usage(format!(
+            "{}: {e}; it needs symbol, base, quote, trading, tick, step, min_qty, max_qty, min_notional, max_notional, fees",
+            path.display()
+        ))
+    };
+    let text = std::fs::read_to_string(path).map_err(|e| wrong(&e))?;
+    toml::from_str(&text).map_err(|e| wrong(&e.to_string().trim_end()))
+}
+
+impl Gathered {
+    /// All captures as one stream, so that a market's candles continue from file to file.
+    fn take_captures(&mut self, paths: &[&Path], interval: Interval, only: Option<Symbol>) -> Outcome {
+        let opened = paths.iter().map(CaptureReader::open).collect::<Result<Vec<_>, _>>()?;
+        let mut watched: Vec<Watched> = opened.into_iter().map(|reader| Watched { reader, first: None, last: None }).collect();
+        let mut bars: BTreeMap<Symbol, (TradeBars, TradeBars)> = BTreeMap::new();
+        for item in merge_by_local_time(watched.iter_mut()) {
+            match item {
+                Ok(update) if only.is_none_or(|symbol| symbol == update.symbol) => {
+                    let new = || (TradeBars::new(interval), TradeBars::new(GRAIN_BARS));
+                    let (asked, grains) = bars.entry(update.symbol).or_insert_with(new);
+                    asked.take(&update);
+                    grains.take(&update);
+                }
+                Ok(_) => {}
+                Err(fault) => self.bad_rows.push(bad_line(fault)),
+            }
+        }
+        if let Some(symbol) = only.filter(|symbol| !bars.contains_key(symbol)) {
+            let seen: Vec<String> = watched.iter().flat_map(|w| w.reader.symbols()).map(Symbol::to_string).collect();
+            return Err(Failure::usage(format!(
+                "the captures hold no {symbol}, but {}; leave --symbol out to take what there is",
+                seen.join(", ")
+            )));
+        }
+        self.files.extend(watched.iter().zip(paths).map(|(watched, path)| watched.report(path)));
+        for (symbol, (asked, grains)) in bars {
+            let (candles, _) = asked.finish();
+            self.assumptions.push(format!(
+                "{symbol}: candles are folded from recorded trades by the venue's time; those the recording saw only a part of are left out"
+            ));
+            self.series.entry((symbol, interval)).or_default().extend(candles);
+            self.grains.entry(symbol).or_default().extend(grains.finish().0);
+        }
+        Ok(())
+    }
+
+    fn take_table(&mut self, path: &Path, file: OhlcvFile, symbol: Symbol, interval: Option<Interval>) -> Outcome {
+        let shown = path.display();
+        let interval = match (interval, file.interval) {
+            (Some(named), Some(found)) if named != found => {
+                self.assumptions.push(format!("{shown}: most neighbours are {found} apart, but --interval {named} is taken"));
+                named
+            }
+            (Some(named), _) => named,
+            (None, Some(found)) => {
+                self.assumptions.push(format!("{shown}: the interval is taken to be {found}, the usual distance of neighbours"));
+                found
+            }
+            (None, None) => {
+                return Err(Failure::usage(format!("{shown} has too few candles to tell their interval; name it with --interval")));
+            }
+        };
+        self.assumptions.extend(file.assumptions.iter().map(|text| format!("{shown}: {text}")));
+        self.bad_rows.extend(file.skipped.iter().map(|bad| BadLine {
+            file: path.to_owned(),
+            line: Some(bad.line),
+            reason: bad.reason.to_string(),
+        }));
+        self.files.push(FileReport {
+            file: path.to_owned(),
+            rows: file.rows,
+            skipped: file.skipped.len() as u64,
+            first_time: file.first_time,
+            last_time: file.last_time,
+        });
+        self.series.entry((symbol, interval)).or_default().extend(file.candles);
+        Ok(())
+    }
+}
+
+/// A capture that remembers when its updates arrived.
+struct Watched {
+    reader: CaptureReader,
+    first: Option<Timestamp>,
+    last: Option<Timestamp>,
+}
+
+impl Iterator for Watched {
+    type Item = Result<MarketUpdate, CaptureError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let item = self.reader.next()?;
+        if let Ok(update) = &item {
+            self.first.get_or_insert(update.local_time);
+            self.last = Some(update.local_time);
+        }
+        Some(item)
+    }
+}
+
+impl Watched {
+    fn report(&self, path: &Path) -> FileReport {
+        let counters = self.reader.counters();
+        let skipped = counters.unreadable + counters.skipped;
+        FileReport { file: path.to_owned(), rows: counters.lines, skipped, first_time: self.first, last_time: self.last }
+    }
+}
+
+fn bad_line(fault: CaptureError) -> BadLine {
+    let (path, line) = match &fault {
+        CaptureError::Open { path, .. } => (path, None),
+        CaptureError::NotACaptureLine { path, line }
+        | CaptureError::Message { path, line, .. }
+        | CaptureError::Damaged { path, line, .. }
+        | CaptureError::SnapshotWithoutMarket { path, line }
+        | CaptureError::AmbiguousSnapshot { path, line, .. } => (path, Some(*line)),
+    };
+    BadLine { file: path.clone(), line, reason: format!("{:#}", anyhow::Error::from(fault)) }
+}
+
+/// Stores candles and rules. Rules that were told before stay, unless an instrument file tells others.
+fn keep(store: &Store, gathered: Gathered, told: Option<Instrument>, fees: FeeRates) -> Outcome<Answer> {
+    let Gathered { files, bad_rows, mut assumptions, series, grains } = gathered;
+    let mut reports = Vec::new();
+    let mut instruments: BTreeMap<Symbol, KnownInstrument> = BTreeMap::new();
+    for ((symbol, interval), candles) in &series {
+        store.put_candles(*symbol, *interval, candles)?;
+        let distinct: std::collections::BTreeSet<Timestamp> = candles.iter().map(|c| c.open_time).collect();
+        reports.push(SeriesReport { symbol: *symbol, interval: *interval, candles: distinct.len() as u64 });
+        let known = match (told.as_ref().filter(|i| i.symbol == *symbol), stored_instrument(store, *symbol)?) {
+            (Some(told), _) => KnownInstrument { instrument: told.clone(), inferred: false, notes: Vec::new() },
+            (None, Some(known)) if !known.inferred => known,
+            _ => {
+                let mut all = store.candles(*symbol, *interval, Timestamp::EPOCH, Timestamp::MAX)?;
+                all.extend(grains.get(symbol).into_iter().flatten());
+                let (instrument, notes) = infer_instrument(*symbol, &all, fees);
+                KnownInstrument { instrument, inferred: true, notes }
+            }
+        };
+        keep_instrument(store, &known)?;
+        instruments.insert(*symbol, known);
+    }
+    let instruments: Vec<KnownInstrument> = instruments.into_values().collect();
+    for known in &instruments {
+        assumptions.extend(known.notes.iter().map(|note| format!("{}: {note}", known.instrument.symbol)));
+    }
+    let instrument = if let [only] = instruments.as_slice() { Some(only.clone()) } else { None };
+    let candles = reports.iter().map(|report| report.candles).sum();
+    Ok(Answer { files, candles, series: reports, bad_rows, assumptions, instrument, instruments })
+}
+
+fn text(answer: &Answer) -> String {
+    let mut rows = vec![["file", "rows", "skipped", "first", "last"].map(str::to_owned).to_vec()];
+    let time = |at: Option<Timestamp>| at.map_or("-".to_owned(), |at| at.to_string());
+    rows.extend(
+        answer
+            .files
+            .iter()
+            .map(|f| vec![f.file.display().to_string(), f.rows.to_string(), f.skipped.to_string(), time(f.first_time), time(f.last_time)]),
+    );
+    let mut text = table(&rows);
+    for series in &answer.series {
+        text.push_str(&format!("\n{} {}: {} candles", series.symbol, series.interval, series.candles));
+    }
+    for known in &answer.instruments {
+        let i = &known.instrument;
+        let how = if known.inferred { "inferred" } else { "as told" };
+        text.push_str(&format!("\n{} ({how}): {} against {}, tick {}, step {}", i.symbol, i.base, i.quote, i.tick, i.step));
+    }
+    for bad in answer.bad_rows.iter().take(SHOWN_BAD_ROWS) {
+        let line = bad.line.map_or(String::new(), |line| format!(" line {line}"));
+        text.push_str(&format!("\nleft out: {}{line}: {}", bad.file.display(), bad.reason));
+    }
+    if answer.bad_rows.len() > SHOWN_BAD_ROWS {
+        text.push_str(&format!("\nleft out: {} more (--json lists all)", answer.bad_rows.len() - SHOWN_BAD_ROWS));
+    }
+    for assumption in &answer.assumptions {
+        text.push_str(&format!("\nassumed: {assumption}"));
+    }
+    text
+}

@@ -1,0 +1,25 @@
+//! `huracan data`: candles in, out, and looked after.
+
+mod export;
+mod fetch;
+mod import;
+mod stored;
+mod trades;
+
+pub use trades::TradeBars;
+
+use crate::app::Context;
+use crate::app::cli::DataCommand;
+use crate::app::failure::Outcome;
+
+pub fn data(context: &Context, command: DataCommand) -> Outcome {
+    match command {
+        DataCommand::Import { files, symbol, interval, instrument } => {
+            import::import(context, &import::Wanted { files, symbol, interval, instrument })
+        }
+        DataCommand::Fetch { symbol, interval, since, venue } => fetch::fetch(context, &fetch::Wanted { symbol, interval, since, venue }),
+        DataCommand::List => stored::list(context),
+        DataCommand::Check => stored::check(context),
+        DataCommand::Export { out } => export::export(context, &out),
+    }
+}

@@ -1,0 +1,250 @@
+//! The workshop's thread: history down, models trained or taken from the file, results into the engine as events.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::Sender;
+
+use crate::app::cli::ModelArg;
+use crate::app::clock;
+use crate::app::config::Config;
+use crate::app::training::train_config;
+use crate::domain::{Candle, Instrument, Span, Symbol, Timestamp};
+use crate::engine::Settings;
+use crate::learning::{Lineage, Progress, SymbolSeries, Watch, train};
+use crate::market::KEPT_CANDLES;
+use crate::protocol::{Blob, Event, Learned, ModelAdopted, ModelKind, ModelRecord, ModelRole, Mode, Probe, WarmUp};
+use crate::store::{Bulk, Store, WriterHandle, WriterStatus};
+use crate::venue::binance::RestClient;
+
+const DAY: Span = Span::from_secs(86_400);
+/// Progress is told at most this often.
+const TELL_EVERY: Duration = Duration::from_millis(100);
+/// Pause before history is asked for again after a failure.
+const RETRY_AFTER: Duration = Duration::from_secs(10);
+
+pub struct Workshop {
+    pub store: Store,
+    pub writer: WriterHandle,
+    pub rest: RestClient,
+    pub runtime: Handle,
+    pub events: Sender<Event>,
+    pub settings: Settings,
+    pub config: Config,
+    pub model: ModelArg,
+    pub seed: u64,
+    pub cancelled: Arc<AtomicBool>,
+}
+
+/// The reports of the data file's writer, as probes; at most one per half second while all is well.
+pub fn store_probe(events: Sender<Event>) -> impl Fn(WriterStatus) + Send + 'static {
+    let last = std::sync::Mutex::new(None::<Instant>);
+    move |status| {
+        let mut last = last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if status.healthy() && last.is_some_and(|at| at.elapsed() < Duration::from_millis(500)) {
+            return;
+        }
+        *last = Some(Instant::now());
+        let pending = u32::try_from(status.pending).unwrap_or(u32::MAX);
+        // A full queue will hear the next report.
+        let _ = events.try_send(Event::Probe(Probe::Store { pending, healthy: status.healthy() }));
+    }
+}
+
+/// Whether a stored model speaks of these markets on this bar.
+pub fn fits(model: &ModelRecord, settings: &Settings) -> bool {
+    let bar = match crate::models::Artifact::decode(&model.artifact) {
+        Ok(crate::models::Artifact::Trees(trees)) => trees.interval,
+        Ok(crate::models::Artifact::Policy(policy)) => policy.interval,
+        Err(_) => return false,
+    };
+    bar == settings.time_scale.bar && settings.symbols.iter().any(|s| model.symbols.contains(s))
+}
+
+/// The roles in which models enter a run.
+pub fn adoptions(models: &[ModelRecord], model: ModelArg) -> Vec<ModelAdopted> {
+    let role = |m: &ModelRecord| match (m.kind, m.gates_passed, model) {
+        // The policy decides in shadow.
+        (ModelKind::Policy, ..) => ModelRole::Shadow,
+        (ModelKind::Trees, true, _) => ModelRole::Champion,
+        (ModelKind::Trees, false, ModelArg::Shadow) => ModelRole::ShadowTrading,
+        (ModelKind::Trees, false, ModelArg::Champion) => ModelRole::Shadow,
+    };
+    models
+        .iter()
+        .map(|m| ModelAdopted {
+            id: m.id.clone(),
+            kind: m.kind,
+            role: role(m),
+            gates_passed: m.gates_passed,
+            artifact: Blob(Arc::new(m.artifact.clone())),
+        })
+        .collect()
+}
+
+impl Workshop {
+    /// Does everything, tells the engine, and gives the models in use. Trouble is told and retried, never fatal to trading.
+    pub fn work(self) -> Vec<ModelRecord> {
+        self.recall();
+        let mut models = Vec::new();
+        while !self.is_cancelled() {
+            match self.prepare() {
+                Ok(ready) => {
+                    models = ready;
+                    break;
+                }
+                Err(error) => {
+                    tracing::warn!(error = %format!("{error:#}"), "learning failed; trying again");
+                    self.tell(Learned::Failed { stage: "learning".to_owned(), message: format!("{error:#}") });
+                    self.pause(RETRY_AFTER);
+                }
+            }
+        }
+        self.tell(Learned::Finished);
+        models
+    }
+
+    /// What earlier runs remember.
+    fn recall(&self) {
+        let loaded = self.store.episodes(..).and_then(|episodes| {
+            let count = episodes.last().map_or(0, |e| e.number + 1);
+            Ok((count, self.store.episodes_hash(count)?, episodes))
+        });
+        match loaded {
+            Ok((count, hash, episodes)) => self.tell(Learned::Memory { count, hash, episodes: Arc::new(episodes) }),
+            Err(error) => self.tell(Learned::Failed { stage: "memory".to_owned(), message: error.to_string() }),
+        }
+    }
+
+    fn prepare(&self) -> anyhow::Result<Vec<ModelRecord>> {
+        let interval = self.settings.time_scale.bar;
+        self.tell(Learned::Progress { stage: "connecting".to_owned(), done: 0, total: 1 });
+        let instruments = self.runtime.block_on(self.rest.exchange_info(&self.settings.symbols, self.config.fees()))?;
+        let mut series = Vec::new();
+        for (number, instrument) in instruments.into_iter().enumerate() {
+            let candles = self.history(&instrument, number as u64)?;
+            series.push(SymbolSeries { symbol: instrument.symbol, instrument, interval, candles });
+        }
+        for one in &series {
+            self.warm_up(one.symbol, &one.candles);
+        }
+        let stored = self.usable_models()?;
+        let models = if stored.len() == 2 { stored } else { self.train(&series)? };
+        // Time has passed while training: close the hole before deciding.
+        for one in &series {
+            let recent = self.fetch(one.symbol, clock::now() - interval.span().times(KEPT_CANDLES as i64), None)?;
+            self.warm_up(one.symbol, &recent);
+        }
+        for adopted in adoptions(&models, self.model) {
+            self.tell(Learned::Model(Box::new(adopted)));
+        }
+        Ok(models)
+    }
+
+    /// Stored history, and what is missing of it from the venue.
+    fn history(&self, instrument: &Instrument, number: u64) -> anyhow::Result<Vec<Candle>> {
+        let interval = self.settings.time_scale.bar;
+        let days = if self.settings.mode == Mode::Demo { self.config.demo.history_days } else { self.config.learning.lookback_days };
+        let now = self.rest.venue_now();
+        let from = (now - DAY.times(i64::from(days))).floor_to(interval);
+        let held = self.store.candles(instrument.symbol, interval, from, now)?;
+        // Only what is stored from the beginning on is taken as it is; a hole inside is downloaded again.
+        let whole = held.first().is_some_and(|c| c.open_time.since(from) <= interval.span().times(2))
+            && crate::domain::find_gaps(&held, interval).is_empty();
+        let missing_from = held.last().filter(|_| whole).map_or(from, |c| c.open_time + interval.span());
+        let fresh = self.fetch(instrument.symbol, missing_from, Some(number))?;
+        if !fresh.is_empty() {
+            let bulk = Bulk::Candles { symbol: instrument.symbol, interval, candles: fresh.clone() };
+            self.writer.bulk(bulk)?;
+        }
+        let mut all = if whole { held } else { Vec::new() };
+        all.extend(fresh);
+        Ok(all)
+    }
+
+    /// Downloads from `from` until now; with a number, progress over all symbols is told.
+    fn fetch(&self, symbol: Symbol, from: Timestamp, number: Option<u64>) -> anyhow::Result<Vec<Candle>> {
+        let interval = self.settings.time_scale.bar;
+        let symbols = self.settings.symbols.len() as u64;
+        let mut told = Instant::now();
+        let progress = |done: u64, total: u64| {
+            if let Some(number) = number
+                && told.elapsed() >= TELL_EVERY
+            {
+                told = Instant::now();
+                let share = done * 100 / total.max(1);
+                let stage = format!("downloading history: {symbol}");
+                // Called by the download itself, which must not wait: a full queue hears the next one.
+                let learned = Learned::Progress { stage, done: number * 100 + share, total: symbols * 100 };
+                let _ = self.events.try_send(Event::Learned(learned));
+            }
+        };
+        Ok(self.runtime.block_on(self.rest.klines_range(symbol, interval, from, self.rest.venue_now(), progress))?)
+    }
+
+    fn warm_up(&self, symbol: Symbol, candles: &[Candle]) {
+        let tail = candles[candles.len().saturating_sub(KEPT_CANDLES)..].to_vec();
+        self.tell(Learned::WarmUp(WarmUp { symbol, interval: self.settings.time_scale.bar, candles: tail }));
+    }
+
+    /// The newest stored models, if they are young enough.
+    fn usable_models(&self) -> anyhow::Result<Vec<ModelRecord>> {
+        let oldest = clock::now() - Span::from_secs(3_600).times(i64::from(self.config.learning.retrain_after_hours));
+        let stored = self.store.models()?;
+        let newest = |kind: ModelKind| {
+            let fitting = stored.iter().filter(|m| m.kind == kind && m.created > oldest && fits(m, &self.settings));
+            fitting.max_by_key(|m| m.created).cloned()
+        };
+        Ok([ModelKind::Trees, ModelKind::Policy].into_iter().filter_map(newest).collect())
+    }
+
+    fn train(&self, series: &[SymbolSeries]) -> anyhow::Result<Vec<ModelRecord>> {
+        let mut config = train_config(&self.config, &self.settings.time_scale);
+        crate::app::training::seed(&mut config, self.seed);
+        let stored = self.store.models()?;
+        let parent = |kind: ModelKind| stored.iter().filter(|m| m.kind == kind).max_by_key(|m| m.created).map(|m| m.id.clone());
+        let lineage = Lineage {
+            created: clock::now(),
+            code_version: env!("CARGO_PKG_VERSION").to_owned(),
+            trees_parent: parent(ModelKind::Trees),
+            policy_parent: parent(ModelKind::Policy),
+            first_episode: 0,
+        };
+        let mut told = Instant::now();
+        let mut stage = "";
+        let mut progress = |p: Progress| {
+            if p.stage != stage || told.elapsed() >= TELL_EVERY {
+                (stage, told) = (p.stage, Instant::now());
+                self.tell(Learned::Progress { stage: format!("training: {}", p.stage), done: p.done, total: p.total });
+            }
+        };
+        let begun = Instant::now();
+        let outcome = train(series, &config, &lineage, &mut Watch { progress: &mut progress, cancelled: &self.cancelled })?;
+        tracing::info!(seconds = begun.elapsed().as_secs_f64(), shadow_trades = outcome.shadow_trades, "training is done");
+        for model in [&outcome.trees, &outcome.policy] {
+            let ticket = self.writer.bulk(Bulk::Model(Box::new(model.clone())))?;
+            anyhow::ensure!(self.writer.wait(ticket, Duration::from_secs(30)), "the data file did not keep the model");
+        }
+        self.tell(Learned::Shadow(outcome.episodes));
+        Ok(vec![outcome.trees, outcome.policy])
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.cancelled.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    fn pause(&self, length: Duration) {
+        let until = Instant::now() + length;
+        while Instant::now() < until && !self.is_cancelled() {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn tell(&self, learned: Learned) {
+        if self.events.blocking_send(Event::Learned(learned)).is_err() {
+            tracing::debug!("the engine has ended before the workshop");
+        }
+    }
+}

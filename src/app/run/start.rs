@@ -1,0 +1,300 @@
+//! Brings a live run up, in order: file, venue, engine, workshop, screen; and takes it down again.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
+
+use super::courier::Courier;
+use super::engine_loop::{EngineLoop, Performer};
+use super::recorder::Recorder;
+use super::screen::{Screen, Shared};
+use super::summary::Summary;
+use super::{account, demo, learner, log};
+use crate::app::cli::RunArgs;
+use crate::app::config::{Config, engine_settings};
+use crate::app::failure::{ExitKind, Failure, Outcome};
+use crate::app::{Context, clock};
+use crate::domain::{ClientOrderId, RunId, Symbol};
+use crate::engine::{Engine, Fingerprint, Settings, Snapshot};
+use crate::protocol::{Event, Mode, ModelKind, ModelRecord, RunOpened, RunRecord};
+use crate::store::{FileKind, Identity, Scope, Store, StoreError, Writer, WriterHandle};
+use crate::venue::binance::{Credentials, Endpoint, Gateway, GatewayConfig};
+
+/// Events that may wait for the engine; beyond it market data is dropped and the book marked as interrupted.
+const EVENT_QUEUE: usize = 32_768;
+const REQUEST_QUEUE: usize = 1_024;
+/// A market stream that says nothing for this long is reconnected.
+const STALE_AFTER: Duration = Duration::from_secs(15);
+
+/// The data file of a run, and what a run record needs.
+pub struct Opening {
+    pub store: Store,
+    mode: Mode,
+    venue: String,
+}
+
+impl Opening {
+    /// Opens the data file for this (mode, venue, account).
+    pub fn new(context: &Context, mode: Mode, venue: &str, account: &str, announce: bool) -> Outcome<Self> {
+        let path = context.config.data_file(mode);
+        let kind = if mode == Mode::Demo { FileKind::Demo } else { FileKind::Real };
+        let scope = Scope { mode, venue: venue.to_owned(), account: account.to_owned() };
+        let store = Store::open(&path, &Identity { kind, scope }).map_err(store_failure)?;
+        if announce {
+            context.out.remark(&format!("data file {}", path.display()));
+        }
+        Ok(Self { store, mode, venue: venue.to_owned() })
+    }
+
+    pub fn run_opened(&self, run: RunId, settings: &Settings, carried: Option<String>) -> RunOpened {
+        let text = serde_json::to_string(settings).unwrap_or_default();
+        RunOpened {
+            run,
+            mode: self.mode,
+            venue: self.venue.clone(),
+            code_version: env!("CARGO_PKG_VERSION").to_owned(),
+            settings_hash: settings_hash(&text),
+            settings: text,
+            carried,
+        }
+    }
+
+    /// The newest stored model of each kind that was trained on these symbols and this bar.
+    pub fn newest_models(&self, settings: &Settings) -> Outcome<Vec<ModelRecord>> {
+        let stored = self.store.models().map_err(store_failure)?;
+        let newest = |kind: ModelKind| stored.iter().filter(|m| m.kind == kind && learner::fits(m, settings)).max_by_key(|m| m.created);
+        Ok([ModelKind::Trees, ModelKind::Policy].into_iter().filter_map(newest).cloned().collect())
+    }
+
+    /// Records the end of a run.
+    pub fn close_run(&self, writer: &WriterHandle, run: RunId, settings: &Settings, summary: &Summary, recorder: &Recorder) -> Outcome {
+        let mut record = self.run_record(run, settings);
+        record.closed = Some(clock::now());
+        record.models = summary.models.iter().map(|m| m.id.clone()).collect();
+        record.fingerprint = u64::from_str_radix(&summary.fingerprint, 16).ok();
+        (record.events, record.effects, record.replayable) = (recorder.events, recorder.effects, recorder.complete);
+        record.summary = Some(serde_json::to_string(summary)?);
+        let ticket = writer.bulk(crate::store::Bulk::Run(Box::new(record)))?;
+        if writer.wait(ticket, Duration::from_secs(30)) { Ok(()) } else { Err(Failure::failed("the data file did not keep the run's end")) }
+    }
+
+    fn run_record(&self, run: RunId, settings: &Settings) -> RunRecord {
+        let text = serde_json::to_string(settings).unwrap_or_default();
+        RunRecord {
+            run,
+            mode: self.mode,
+            venue: self.venue.clone(),
+            opened: clock::now(),
+            closed: None,
+            code_version: env!("CARGO_PKG_VERSION").to_owned(),
+            settings_hash: settings_hash(&text),
+            models: Vec::new(),
+            fingerprint: None,
+            events: 0,
+            effects: 0,
+            replayable: true,
+            summary: None,
+        }
+    }
+}
+
+/// A random number for this start, so that order ids never repeat, whatever backup is restored.
+pub fn new_run_id() -> Outcome<RunId> {
+    Ok(RunId(rand::random()))
+}
+
+pub fn store_failure(error: StoreError) -> Failure {
+    let kind = if error.is_refusal() { ExitKind::Refused } else { ExitKind::Failed };
+    Failure::of(kind, error)
+}
+
+fn settings_hash(text: &str) -> String {
+    format!("{:016x}", Fingerprint::of(&text))
+}
+
+/// Where to trade, and as whom.
+pub struct Venue {
+    pub endpoint: Endpoint,
+    pub credentials: Option<Credentials>,
+    /// As it is shown, and as the data file keeps it.
+    pub name: String,
+    pub embedded: Option<demo::Embedded>,
+}
+
+pub fn run(context: Context, args: &RunArgs, mode: Mode) -> Outcome {
+    let mut settings = engine_settings(&context.config, mode, false);
+    let seed = args.seed.unwrap_or(context.config.demo.seed);
+    let data_file = context.config.data_file(mode);
+    let ring = log::start(&context.config, &data_file)?;
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        tracing::debug!("a TLS provider is installed already");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let url = args.venue.clone().or_else(|| (!context.config.venue.url.is_empty()).then(|| context.config.venue.url.clone()));
+    let (opening, venue) = open_venue(&context, mode, url.as_deref(), seed, &runtime)?;
+    if !args.headless {
+        // The screen shows it; without one it is the first thing to read.
+        tracing::info!(venue = %venue.name, "starting");
+    } else {
+        context.out.remark(&start_note(&settings, &context.config, &venue.name, mode));
+    }
+    settings.symbols.dedup();
+    let shared = Shared::new();
+    let deadline = args.duration.map(|d| context.started + d);
+    let screen = if args.headless { None } else { Some(Screen { ring }) };
+    let parts = Parts { opening, venue, settings, seed, deadline, model: args.model };
+    let worker = {
+        let (shared, config) = (Arc::clone(&shared), context.config.clone());
+        std::thread::Builder::new().name("engine".into()).spawn(move || trade(parts, &config, &runtime, &shared))?
+    };
+    match screen {
+        Some(screen) => {
+            screen.show(&shared)?;
+            context.out.remark("stopping: entries are cancelled, the venue is asked for its final word");
+            shared.request_stop();
+        }
+        None => shared.stop_on_signals()?,
+    }
+    let summary = worker.join().map_err(|_| Failure::failed("the engine thread failed; see the log"))??;
+    context.out.answer(&summary, || summary.text())
+}
+
+fn start_note(settings: &Settings, config: &Config, venue: &str, mode: Mode) -> String {
+    let scale = settings.time_scale.describe(config.fees(), crate::domain::Bps::from_bps(1));
+    let money = if mode == Mode::Live { "REAL MONEY" } else { "simulated money" };
+    format!("{mode} on {venue}: {money}; {scale}")
+}
+
+fn open_venue(context: &Context, mode: Mode, url: Option<&str>, seed: u64, runtime: &Runtime) -> Outcome<(Opening, Venue)> {
+    let endpoint = |url: &str| Endpoint::from_rest_url(url).map_err(|e| Failure::usage(format!("{e:#}")));
+    match (mode, url) {
+        (Mode::Demo, None) => {
+            let opening = Opening::new(context, mode, "simulated exchange", "demo", false)?;
+            let embedded = demo::Embedded::start(&opening.store, &context.config, seed, runtime)?;
+            let venue = Venue {
+                endpoint: endpoint(&embedded.running.rest)?,
+                credentials: Some(Credentials::new(&embedded.running.api_key, &embedded.running.api_secret)),
+                name: "simulated exchange".to_owned(),
+                embedded: Some(embedded),
+            };
+            Ok((opening, venue))
+        }
+        (Mode::Paper, url) => {
+            let endpoint = url.map_or_else(|| Ok(Endpoint::binance()), endpoint)?;
+            let name = url.unwrap_or("Binance").to_owned();
+            let opening = Opening::new(context, mode, &name, "paper", false)?;
+            Ok((opening, Venue { endpoint, credentials: None, name, embedded: None }))
+        }
+        (_, url) => {
+            let account = account::credentials(&context.config)?;
+            let endpoint = url.map_or_else(|| Ok(Endpoint::binance()), endpoint)?;
+            let name = url.unwrap_or("Binance").to_owned();
+            let opening = Opening::new(context, mode, &name, &account.name, false)?;
+            Ok((opening, Venue { endpoint, credentials: Some(account.credentials), name, embedded: None }))
+        }
+    }
+}
+
+/// What the engine's thread takes with it.
+struct Parts {
+    opening: Opening,
+    venue: Venue,
+    settings: Settings,
+    seed: u64,
+    deadline: Option<std::time::Instant>,
+    model: crate::app::cli::ModelArg,
+}
+
+/// The engine's thread: everything of one run, from its first event to its last.
+fn trade(parts: Parts, config: &Config, runtime: &Runtime, shared: &Arc<Shared>) -> Outcome<Summary> {
+    let Parts { opening, venue, settings, seed, deadline, model } = parts;
+    let run = new_run_id()?;
+    // The id is durable before anything can carry it.
+    opening.store.put_run(&opening.run_record(run, &settings)).map_err(store_failure)?;
+    let carried = opening.store.carry().map_err(store_failure)?.map(|c| c.state);
+    let snapshot = carried.as_deref().and_then(|text| serde_json::from_str::<Snapshot>(text).ok());
+    let carried_orders: Vec<(ClientOrderId, Symbol)> = snapshot.as_ref().map(Snapshot::open_orders).unwrap_or_default();
+    let (events, inbox) = mpsc::channel::<Event>(EVENT_QUEUE);
+    let (requests, outbox) = mpsc::channel(REQUEST_QUEUE);
+    let gateway_config = GatewayConfig {
+        endpoint: venue.endpoint.clone(),
+        credentials: venue.credentials.clone(),
+        symbols: settings.symbols.clone(),
+        carried_orders,
+        default_fees: config.fees(),
+        clock: Arc::new(clock::now),
+        stale_after: STALE_AFTER,
+    };
+    let gateway = {
+        let _inside = runtime.enter();
+        Gateway::start(gateway_config, outbox, events.clone())?
+    };
+    let mode = settings.mode;
+    let writer = {
+        let probe = learner::store_probe(events.clone());
+        Writer::start(opening.store.clone(), run, probe)?
+    };
+    let performer = if mode == Mode::Paper {
+        Performer::Paper { venue: None, snapshot: snapshot.map(Box::new), requests: requests.clone() }
+    } else {
+        let courier = Courier::start(writer.handle(), requests.clone(), events.clone())?;
+        Performer::Venue { requests: requests.clone(), courier }
+    };
+    let cancelled = Arc::new(AtomicBool::new(false));
+    let workshop = learner::Workshop {
+        store: opening.store.clone(),
+        writer: writer.handle(),
+        rest: gateway.rest(),
+        runtime: runtime.handle().clone(),
+        events: events.clone(),
+        settings: settings.clone(),
+        config: config.clone(),
+        model,
+        seed,
+        cancelled: Arc::clone(&cancelled),
+    };
+    let workshop = std::thread::Builder::new().name("workshop".into()).spawn(move || workshop.work())?;
+    shared.connect_commands(events.clone());
+    drop(events);
+    let opened = opening.run_opened(run, &settings, carried);
+    let looped = EngineLoop {
+        engine: Engine::new(settings.clone()),
+        recorder: Recorder::new(writer.handle()),
+        performer,
+        inbox,
+        runtime: runtime.handle().clone(),
+        rest: gateway.rest(),
+        signed: venue.credentials.is_some(),
+        shared: Arc::clone(shared),
+        deadline,
+        paper_capital: config.paper.capital.to_quote(),
+        paper_latency: crate::domain::Span::from_millis(i64::from(config.paper.latency_ms)),
+    };
+    let ended = looped.run(opened);
+    cancelled.store(true, std::sync::atomic::Ordering::Relaxed);
+    let models = match workshop.join() {
+        Ok(models) => models,
+        Err(_) => {
+            tracing::error!("the workshop thread failed");
+            Vec::new()
+        }
+    };
+    let (engine, recorder, closing) = ended.into_parts();
+    let mut summary = Summary::of(&engine, run, 0, &closing.pnl, closing.venue_net_pnl, &models);
+    summary.replayable = recorder.complete;
+    drop(requests);
+    runtime.block_on(gateway.ended());
+    if let Some(embedded) = venue.embedded {
+        runtime.block_on(embedded.running.stop());
+    }
+    if let Err(error) = opening.close_run(&writer.handle(), run, &settings, &summary, &recorder) {
+        tracing::error!(%error, "the end of the run is not recorded");
+    }
+    writer.stop()?;
+    opening.store.snapshot().map_err(store_failure)?;
+    shared.finish();
+    Ok(summary)
+}

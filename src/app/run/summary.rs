@@ -1,0 +1,157 @@
+//! What a run prints at its end.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::domain::{Asset, Balance, Money, Price, Qty, RunId, Symbol};
+use crate::engine::{Engine, PnlReport};
+use crate::protocol::{GateRecord, Mode, ModelKind, ModelRecord};
+
+#[derive(Debug, Clone, Serialize)]
+pub struct Summary {
+    pub mode: Mode,
+    pub run: RunIdText,
+    pub candles: u64,
+    pub lines: u64,
+    pub unreadable: u64,
+    pub gaps: u64,
+    pub events: u64,
+    pub decisions: u64,
+    pub refusals: u64,
+    pub orders: u64,
+    pub fills: u64,
+    pub maker_fills: u64,
+    pub taker_fills: u64,
+    pub trades_closed: u64,
+    pub episodes: u64,
+    /// Of all trades, open ones at the mark, since the books of this account were opened in this data file.
+    pub net_pnl: Option<Money>,
+    /// The same from the ledger's postings.
+    pub ledger_net_pnl: Option<Money>,
+    /// The same from the venue's own final statement.
+    pub venue_net_pnl: Option<Money>,
+    pub equity: Option<Money>,
+    pub fees: Money,
+    pub halts: u64,
+    pub models: Vec<ModelSummary>,
+    pub clock_offset_ms: Option<f64>,
+    /// Hexadecimal: JSON numbers do not hold 64 bits.
+    pub fingerprint: String,
+    pub replayable: bool,
+}
+
+#[derive(Debug, Clone, Serialize)]
+#[serde(transparent)]
+pub struct RunIdText(pub String);
+
+#[derive(Debug, Clone, Serialize)]
+pub struct ModelSummary {
+    pub id: String,
+    pub kind: ModelKind,
+    pub gates_passed: bool,
+    pub gates: Vec<GateRecord>,
+}
+
+/// What the venue stated at the end.
+#[derive(Debug, Clone, Default)]
+pub struct VenueStatement {
+    pub totals: BTreeMap<Asset, Qty>,
+    pub mids: BTreeMap<Symbol, Price>,
+    /// Which symbol prices an asset.
+    pub bases: BTreeMap<Asset, Symbol>,
+}
+
+impl VenueStatement {
+    pub fn of(balances: &[Balance], mids: BTreeMap<Symbol, Price>, bases: BTreeMap<Asset, Symbol>) -> Self {
+        Self { totals: balances.iter().map(|b| (b.asset, b.total())).collect(), mids, bases }
+    }
+
+    /// What the venue's balances are worth beyond what the books were opened with.
+    pub fn net_pnl(&self, engine: &Engine) -> Option<Money> {
+        let quote = engine.settings().quote;
+        let mut sum = Money::from_quote(-engine.capital());
+        for (asset, total) in &self.totals {
+            let ours = *total - engine.foreign().get(asset).copied().unwrap_or(Qty::ZERO);
+            if *asset == quote {
+                sum += Money::from_quote(ours);
+            } else if !ours.is_zero() {
+                let mid = self.mids.get(self.bases.get(asset)?)?;
+                sum += mid.notional(ours)?;
+            }
+        }
+        Some(sum)
+    }
+}
+
+impl Summary {
+    pub fn of(engine: &Engine, run: RunId, lines: u64, pnl: &PnlReport, venue_net_pnl: Option<Money>, models: &[ModelRecord]) -> Self {
+        let c = engine.counters();
+        let view = engine.view();
+        Self {
+            mode: view.mode,
+            run: RunIdText(run.to_string()),
+            candles: c.candles,
+            lines,
+            unreadable: view.health.unreadable,
+            gaps: c.gaps,
+            events: c.events,
+            decisions: c.decisions,
+            refusals: c.refusals,
+            orders: c.orders,
+            fills: c.fills,
+            maker_fills: c.maker_fills,
+            taker_fills: c.taker_fills,
+            trades_closed: c.trades_closed,
+            episodes: c.episodes,
+            net_pnl: pnl.net_pnl,
+            ledger_net_pnl: pnl.ledger_net_pnl,
+            venue_net_pnl,
+            equity: pnl.equity,
+            fees: pnl.fees,
+            halts: c.halts,
+            models: models
+                .iter()
+                .map(|m| ModelSummary { id: m.id.clone(), kind: m.kind, gates_passed: m.gates_passed, gates: m.gates.clone() })
+                .collect(),
+            clock_offset_ms: view.health.clock_offset.map(|o| (o.nanos() as f64 / 1e5).round() / 10.0),
+            fingerprint: format!("{:016x}", engine.fingerprint()),
+            replayable: true,
+        }
+    }
+
+    pub fn text(&self) -> String {
+        let money = |m: Option<Money>| m.map_or("unknown".to_owned(), |m| m.to_string());
+        let mut lines = vec![
+            format!("run {} ({})", self.run.0, self.mode),
+            format!(
+                "{} candles, {} decisions, {} refusals, {} orders, {} fills ({} maker, {} taker), {} trades closed",
+                self.candles, self.decisions, self.refusals, self.orders, self.fills, self.maker_fills, self.taker_fills, self.trades_closed
+            ),
+            format!(
+                "net {} (ledger {}, venue {}), fees {}, equity {}",
+                money(self.net_pnl),
+                money(self.ledger_net_pnl),
+                money(self.venue_net_pnl),
+                self.fees,
+                money(self.equity)
+            ),
+        ];
+        if self.lines > 0 {
+            lines.push(format!("{} lines, {} unreadable, {} gaps", self.lines, self.unreadable, self.gaps));
+        }
+        for model in &self.models {
+            let verdict = if model.gates_passed { "passed its gates" } else { "failed its gates" };
+            lines.push(format!("model {:.12} ({:?}) {verdict}", model.id, model.kind));
+            for gate in &model.gates {
+                let mark = if gate.passed { "pass" } else { "FAIL" };
+                lines.push(format!("  {mark}  {} {:.3} (limit {})", gate.name, gate.value, gate.limit));
+            }
+        }
+        if self.trades_closed == 0 {
+            lines.push("no trade was closed".to_owned());
+        }
+        lines.push(format!("fingerprint {}", self.fingerprint));
+        lines.join("\n")
+    }
+}
