@@ -69,6 +69,8 @@ impl Engine {
 
     fn standing(&self, symbol: Symbol) -> Standing {
         match self.desks.get(&symbol).and_then(|d| d.trade.as_ref()).map(|t| t.phase) {
+            // Dust on its way out: its fill must not meet a new trade.
+            None if self.orders.live_of(symbol).next().is_some() => Standing::Busy,
             None => Standing::Flat,
             Some(Phase::Holding) => Standing::Long,
             Some(_) => Standing::Busy,
@@ -111,8 +113,7 @@ impl Engine {
         // A bracket of less than a tick is no bracket.
         let tick = Bps::from_f64(2e4 * instrument.tick.to_f64() / touch.bid.to_f64());
         let plan = Plan { qty, target: target.max(tick), stop: stop.max(tick), hold: self.settings.time_scale.hold(), exploration };
-        let trade =
-            Trade::new(symbol, number, self.now, touch, plan, evidence.regime, evidence.vector.clone(), &self.settings.execution);
+        let trade = Trade::new(symbol, number, self.now, touch, plan, evidence.regime, evidence.vector.clone(), &self.settings.execution);
         if let Some(desk) = self.desks.get_mut(&symbol) {
             desk.trade = Some(trade);
         }
@@ -139,11 +140,7 @@ impl Engine {
     pub(super) fn situation<'a>(&'a self, symbol: Symbol, desk: &'a Desk) -> Situation<'a> {
         let touch = desk.touch();
         let open_buys = |only: Option<Symbol>| -> Qty {
-            self.orders
-                .live()
-                .filter(|o| o.new.side == Side::Buy && only.is_none_or(|s| o.new.symbol == s))
-                .map(|o| o.remaining())
-                .sum()
+            self.orders.live().filter(|o| o.new.side == Side::Buy && only.is_none_or(|s| o.new.symbol == s)).map(|o| o.remaining()).sum()
         };
         let held = desk.trade.as_ref().map_or(Qty::ZERO, Trade::held) + desk.dust_qty;
         let entries = self.orders.live().filter(|o| o.purpose == Purpose::Entry).count();
@@ -170,7 +167,15 @@ impl Engine {
         }
     }
 
-    fn record_decision(&mut self, symbol: Symbol, number: u64, verdict: Verdict, decision: Decision, evidence: Evidence, out: &mut Vec<Effect>) {
+    fn record_decision(
+        &mut self,
+        symbol: Symbol,
+        number: u64,
+        verdict: Verdict,
+        decision: Decision,
+        evidence: Evidence,
+        out: &mut Vec<Effect>,
+    ) {
         let exploration = decision.choice == Choice::Enter { exploration: true };
         let mut reasons = decision.reasons;
         if let Verdict::Refused(refusal) = verdict {

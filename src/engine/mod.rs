@@ -72,6 +72,7 @@ pub struct Engine {
     /// What the account held of other assets when the books were opened: seen, never touched.
     foreign: BTreeMap<Asset, Qty>,
     mismatch_since: Option<Timestamp>,
+    account_asked: Timestamp,
     reconciled: bool,
     stopping: bool,
     /// Net of all closed trades, and of dust written off against fees.
@@ -115,6 +116,7 @@ impl Engine {
             balances: BTreeMap::new(),
             foreign: BTreeMap::new(),
             mismatch_since: None,
+            account_asked: Timestamp::EPOCH,
             reconciled: false,
             stopping: false,
             realised: Money::ZERO,
@@ -299,6 +301,7 @@ impl Engine {
             for request in self.orders.questions(self.now) {
                 out.push(Effect::Send(request));
             }
+            self.ask_account(out);
         }
         if self.dirty {
             self.dirty = false;

@@ -9,6 +9,8 @@ use crate::trading::risk::HaltReason;
 
 /// How long books and venue may differ (fills are on their way) before trading halts.
 const MISMATCH_PATIENCE: Span = Span::from_secs(10);
+/// Shortest time between two questions for the account.
+const ACCOUNT_EVERY: Span = Span::from_secs(1);
 
 impl Engine {
     pub(super) fn on_venue(&mut self, news: VenueEvent, out: &mut Vec<Effect>) {
@@ -211,8 +213,14 @@ impl Engine {
             Some(since) if self.now.since(since) < MISMATCH_PATIENCE => {}
             Some(_) => self.halt(HaltReason::BalanceMismatch { asset, venue, books }, out),
         }
-        if self.breakers.halted().is_none() {
-            // Ask again soon: a fill on its way explains most differences.
+    }
+
+    /// While books and venue differ the account is asked for again (a fill on its way explains most differences), at a pace that leaves
+    /// the venue's request limits to orders.
+    pub(super) fn ask_account(&mut self, out: &mut Vec<Effect>) {
+        let due = self.now.since(self.account_asked) >= ACCOUNT_EVERY;
+        if self.mismatch_since.is_some() && self.breakers.halted().is_none() && due {
+            self.account_asked = self.now;
             out.push(Effect::Send(Request::Account));
         }
     }

@@ -47,7 +47,7 @@ impl Engine {
                     return refused;
                 }
                 Step::Drop => {
-                    self.drop_trade(symbol);
+                    self.drop_trade(symbol, out);
                     return refused;
                 }
             }
@@ -157,10 +157,11 @@ impl Engine {
         out.push(Effect::Persist(Box::new(Record::Episode(episode))));
         self.alert(Severity::Info, format!("{symbol}: closed by {exit}, net {:.4} {}", split.net, self.settings.quote), out);
         self.dirty = true;
+        self.sweep(symbol, out);
     }
 
     /// Nothing (or only dust) was bought: what was paid stays paid, what was got stays held.
-    fn drop_trade(&mut self, symbol: Symbol) {
+    fn drop_trade(&mut self, symbol: Symbol, out: &mut Vec<Effect>) {
         let Some(desk) = self.desks.get_mut(&symbol) else { return };
         let Some(trade) = desk.trade.take() else { return };
         desk.dust_qty += trade.held();
@@ -170,6 +171,19 @@ impl Engine {
             desk.last_exit = Some(self.now);
         }
         self.dirty = true;
+        self.sweep(symbol, out);
+    }
+
+    /// Sells what trades left behind once the venue takes that much: commissions in base coins leave a little each time, and many
+    /// littles would become a position that nobody manages and that counts against every limit.
+    fn sweep(&mut self, symbol: Symbol, out: &mut Vec<Effect>) {
+        let Some(desk) = self.desks.get(&symbol).filter(|desk| desk.trade.is_none()) else { return };
+        let (Some(instrument), Some(touch)) = (desk.instrument.as_ref(), desk.touch()) else { return };
+        let qty = instrument.tradable(desk.dust_qty, touch.bid);
+        if qty.is_positive() && self.orders.live_of(symbol).next().is_none() {
+            let reference = reference(Some(touch), Some(touch), Side::Sell, true);
+            self.reduce(symbol, qty, OrderKind::Market, Purpose::Exit, reference, out);
+        }
     }
 
     /// A fill for which no trade is open: bought coins get a trade that manages and ends them, sold ones reduce the dust.
@@ -192,9 +206,5 @@ impl Engine {
 fn reference(decided: Option<Touch>, sent: Option<Touch>, side: Side, taker: bool) -> Reference {
     let side_of = |t: Touch| touch_for(side, taker, t.bid, t.ask);
     let decided_touch = decided.map_or(Price::ZERO, side_of);
-    Reference {
-        mid: decided.map_or(Price::ZERO, Touch::mid),
-        touch: decided_touch,
-        sent_touch: sent.map_or(decided_touch, side_of),
-    }
+    Reference { mid: decided.map_or(Price::ZERO, Touch::mid), touch: decided_touch, sent_touch: sent.map_or(decided_touch, side_of) }
 }

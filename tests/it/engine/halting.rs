@@ -1,7 +1,7 @@
 //! Halted, stopping or flattening: what may still leave, and what may not.
 
-use huracan::domain::{ExitReason, Money, Side};
-use huracan::protocol::{Command, ModelRole, Request, TradingState};
+use huracan::domain::{Balance, ExitReason, Money, Qty, Side, Span};
+use huracan::protocol::{Command, Event, ModelRole, Request, TradingState, VenueEvent};
 
 use crate::desk::{Desk, settings};
 
@@ -139,4 +139,41 @@ fn a_daily_loss_halts_once_and_survives_a_restart() {
     assert_eq!(next.openings(), []);
     next.command(Command::Resume);
     next.run_until("trading after resume", |d| !d.openings().is_empty());
+}
+
+/// An idle desk whose venue insists on a balance; gives the desk and the seconds until it halted, or `None` after `seconds`.
+fn insisting(seed: u64, free: &str, seconds: i64) -> (Desk, Option<i64>) {
+    let mut desk = Desk::closed(seed, settings());
+    desk.open(None);
+    desk.clock();
+    desk.connect();
+    desk.deaf = true;
+    let balance = Balance { asset: "USDT".parse().unwrap(), free: free.parse().unwrap(), locked: Qty::ZERO };
+    let (start, mut answered) = (desk.now(), 0);
+    desk.apply(Event::Venue(VenueEvent::Balances { at: start, balances: vec![balance] }));
+    while desk.now().since(start) < Span::from_secs(seconds) {
+        desk.step();
+        let asked = desk.requests().iter().filter(|r| **r == Request::Account).count();
+        if asked > answered {
+            answered = asked;
+            let at = desk.now();
+            desk.apply(Event::Venue(VenueEvent::Balances { at, balances: vec![balance] }));
+        }
+        if desk.session.engine.counters().halts > 0 {
+            let after = desk.now().since(start).millis() / 1_000;
+            return (desk, Some(after));
+        }
+    }
+    (desk, None)
+}
+
+#[test]
+fn money_that_moved_without_us_halts_after_a_few_questions() {
+    let (desk, after) = insisting(8, "9999.99", 60);
+    assert!(after.is_some_and(|seconds| (10..=12).contains(&seconds)), "{after:?}");
+    assert!(matches!(desk.session.engine.view().trading, TradingState::Halted { reason } if reason.contains("the books say")));
+    let asked = desk.requests().iter().filter(|r| **r == Request::Account).count();
+    assert!((5..=12).contains(&asked), "{asked} questions in ten seconds");
+    let (desk, after) = insisting(8, "10000", 30);
+    assert_eq!((after, desk.requests().len()), (None, 0), "what agrees is not asked about");
 }

@@ -1,6 +1,7 @@
 //! The same money counted three ways, to the last unit.
 
 use huracan::domain::Money;
+use huracan::engine::Settings;
 use huracan::protocol::{ModelRole, Record};
 
 use crate::desk::{Desk, settings};
@@ -79,4 +80,22 @@ fn every_posting_is_balanced_and_the_fills_explain_the_ledger() {
     for ((account, asset), sum) in sums {
         assert_eq!(ledger.sum(account, asset), sum);
     }
+}
+
+#[test]
+fn dust_is_sold_once_the_venue_takes_it() {
+    let settings = Settings { symbols: vec!["BTCUSDT".parse().unwrap()], ..settings() };
+    let mut desk = Desk::with(17, settings, ModelRole::Champion);
+    let minimum = desk.flow.config().symbols[0].instrument.min_notional;
+    let (mut most, mut sold) = (Money::ZERO, 0);
+    for _ in 0..1_800 {
+        compare(&mut desk, 1);
+        let snapshot = desk.session.engine.snapshot();
+        let bid = desk.session.engine.view().symbols[0].bid.unwrap();
+        let dust = bid.notional(snapshot.desks[0].1).unwrap();
+        sold += usize::from(dust < most);
+        most = if dust < most { dust } else { most.max(dust) };
+        assert!(dust < minimum + minimum, "{dust} of dust after {} trades", desk.session.engine.counters().trades_closed);
+    }
+    assert!(sold > 0, "{most} of dust, never sold");
 }
