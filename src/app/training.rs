@@ -10,6 +10,9 @@ use crate::learning::{Bracket, GateLimits, TrainConfig};
 use crate::store::Store;
 use crate::venue::infer_instrument;
 
+/// Training rows in one horizon. Their outcomes overlap, which the purge before each test allows for; a week of minutes is then enough.
+const ROWS_PER_HORIZON: u32 = 10;
+
 /// How models are trained for this time scale: the bracket that will be traded, the assumed spread, the gates, the seed.
 #[must_use]
 pub fn train_config(config: &Config, time_scale: &TimeScale) -> TrainConfig {
@@ -28,6 +31,7 @@ pub fn train_config(config: &Config, time_scale: &TimeScale) -> TrainConfig {
         },
         ..TrainConfig::default()
     };
+    train.rows.stride_bars = Some((time_scale.horizon_bars / ROWS_PER_HORIZON).max(1));
     seed(&mut train, config.learning.seed);
     train
 }
