@@ -3,4 +3,5 @@
 
 mod desk;
 mod engine;
+mod kill;
 mod tidy;
