@@ -1,7 +1,7 @@
 //! Huracan: a crypto trading engine in one binary with one data file.
 //!
 //! Data runs in a circle (fills change the ledger, the ledger changes decisions); imports never do. The circle is closed in one place,
-//! `engine`. Every other room knows only rooms below it, and `tests/it/tidy.rs` holds the table that proves it.
+//! `engine`. Every other room knows only rooms below it, and `tests/it/tidy/imports.rs` holds the table that proves it.
 //!
 //! ```text
 //!  people     app ───────────── tui

@@ -48,6 +48,9 @@ fn exists(of: &Source, test: &str, sources: &[Source]) -> bool {
         let path = format!("{path}.rs");
         return sources.iter().any(|s| s.path == path && declares(s, name));
     }
+    if test.starts_with("tests/") {
+        return sources.iter().any(|s| s.path == test);
+    }
     let parts: Vec<&str> = test.split("::").collect();
     let Some(at) = parts.iter().position(|part| *part == "tests") else { return false };
     let module = [&[module_of(&of.path).as_str()], &parts[..at]].concat().join("::");
