@@ -224,7 +224,9 @@ pub struct BacktestArgs {
 pub enum ModelsCommand {
     List,
     /// One model with its gates, lineage and report; the first characters of its id are enough.
-    Show { id: String },
+    Show {
+        id: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -236,7 +238,9 @@ pub enum MemoryCommand {
         #[arg(long, default_value_t = 16)]
         count: usize,
     },
-    Show { number: u64 },
+    Show {
+        number: u64,
+    },
     Stats,
 }
 

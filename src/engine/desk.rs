@@ -17,7 +17,14 @@ pub(super) struct Desk {
 
 impl Desk {
     pub fn new(symbol: Symbol, bar: Interval) -> Self {
-        Self { market: MarketState::new(symbol, bar), instrument: None, trade: None, last_exit: None, dust_qty: Qty::ZERO, dust_cost: Money::ZERO }
+        Self {
+            market: MarketState::new(symbol, bar),
+            instrument: None,
+            trade: None,
+            last_exit: None,
+            dust_qty: Qty::ZERO,
+            dust_cost: Money::ZERO,
+        }
     }
 
     /// Best bid and ask of a valid book.

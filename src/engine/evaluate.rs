@@ -6,7 +6,7 @@ use crate::market::features::WARM_UP;
 use crate::memory::{Summary, situation};
 use crate::protocol::{DecisionRecord, DecisionView, Effect, EvidenceRecord, Mode, NeighbourRecord, Record, Refusal, Verdict};
 use crate::trading::decision::{Choice, Decision, Evidence, Standing, decide};
-use crate::trading::execution::{Phase, Plan, Purpose, Trade};
+use crate::trading::execution::{Decided, Phase, Plan, Purpose, Trade};
 use crate::trading::risk::Situation;
 
 /// Decisions kept for the screen.
@@ -113,7 +113,8 @@ impl Engine {
         // A bracket of less than a tick is no bracket.
         let tick = Bps::from_f64(2e4 * instrument.tick.to_f64() / touch.bid.to_f64());
         let plan = Plan { qty, target: target.max(tick), stop: stop.max(tick), hold: self.settings.time_scale.hold(), exploration };
-        let trade = Trade::new(symbol, number, self.now, touch, plan, evidence.regime, evidence.vector.clone(), &self.settings.execution);
+        let decided = Decided { number, at: self.now, touch, regime: evidence.regime, vector: evidence.vector.clone() };
+        let trade = Trade::new(symbol, decided, plan, &self.settings.execution);
         if let Some(desk) = self.desks.get_mut(&symbol) {
             desk.trade = Some(trade);
         }

@@ -66,7 +66,10 @@ impl Engine {
             Artifact::Policy(policy) => (policy.feature_version, policy.interval),
         };
         if version != crate::market::features::VERSION || interval != bar {
-            let text = format!("model {:.12} is not used: it was trained on {interval} bars (features v{version}), this run decides on {bar}", adopted.id);
+            let text = format!(
+                "model {:.12} is not used: it was trained on {interval} bars (features v{version}), this run decides on {bar}",
+                adopted.id
+            );
             return self.alert(Severity::Info, text, out);
         }
         match artifact {

@@ -111,7 +111,7 @@ impl Engine {
                 let book = market.book();
                 let touch = desk.touch();
                 let skip = market.candles().len().saturating_sub(CANDLES);
-                let first: Option<Price> = market.candles().iter().nth(skip).map(|c| c.open);
+                let first: Option<Price> = market.candles().get(skip).map(|c| c.open);
                 let last = market.last_price();
                 SymbolView {
                     symbol: *symbol,

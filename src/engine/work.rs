@@ -4,7 +4,7 @@ use super::Engine;
 use crate::domain::{Episode, ExitReason, NewOrder, OrderKind, Price, Qty, Side, Symbol};
 use crate::protocol::{CostRecord, Effect, Record, Refusal, Severity};
 use crate::trading::costs::{Reference, breakdown, touch_for};
-use crate::trading::execution::{Purpose, Step, Touch, Trade};
+use crate::trading::execution::{Decided, Purpose, Step, Touch, Trade};
 use crate::trading::risk::approve;
 
 /// Steps one event may cause in one market; more would be a loop.
@@ -196,7 +196,8 @@ impl Engine {
         let (target, stop) = self.settings.time_scale.bracket(sigma);
         let plan = crate::trading::execution::Plan { qty: Qty::ZERO, target, stop, hold, exploration: false };
         let touch = desk.touch().unwrap_or(Touch { bid: price, ask: price });
-        let mut trade = Trade::new(symbol, 0, now, touch, plan, desk.market.regime(), Vec::new(), rules);
+        let mut trade =
+            Trade::new(symbol, Decided { number: 0, at: now, touch, regime: desk.market.regime(), vector: Vec::new() }, plan, rules);
         trade.stop_entering();
         desk.trade = Some(trade);
     }

@@ -30,7 +30,8 @@ impl Default for HealthLimits {
 
 type Rule = fn(&Health, Timestamp) -> Option<(HealthVerdict, String)>;
 
-pub(super) const RULES: &[Rule] = &[store_failed, credentials, stream_down, feed_late, gaps, clock, failures, refusals, unreadable, store_behind];
+pub(super) const RULES: &[Rule] =
+    &[store_failed, credentials, stream_down, feed_late, gaps, clock, failures, refusals, unreadable, store_behind];
 
 fn store_failed(h: &Health, _: Timestamp) -> Option<(HealthVerdict, String)> {
     h.store_failed.then(|| (HealthVerdict::Critical, "the data file can not be written".to_owned()))

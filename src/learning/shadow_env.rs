@@ -6,9 +6,9 @@
 use super::config::TrainConfig;
 use super::dataset::Dataset;
 use super::equity::Trade;
-use crate::models::position_state::{ENTER, EXIT, PositionState};
 use super::series::SymbolSeries;
 use super::shadow_market::ShadowMarket;
+use crate::models::position_state::{ENTER, EXIT, PositionState};
 
 /// A walk over consecutive rows of one series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

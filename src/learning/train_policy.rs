@@ -16,7 +16,6 @@ use super::error::LearningError;
 use super::gates;
 use super::labels::CostAssumption;
 use super::metrics::{Performance, TradeStats, Usage, mean};
-use crate::models::position_state::{ACTIONS, POSITION_NAMES};
 use super::progress::Watch;
 use super::series::SymbolSeries;
 use super::shadow_env::{Segment, ShadowEnv};
@@ -25,6 +24,7 @@ use super::train_trees::judge_equity;
 use crate::domain::{Episode, Origin, Span, Timestamp};
 use crate::market::features::VERSION;
 use crate::memory::situation;
+use crate::models::position_state::{ACTIONS, POSITION_NAMES};
 use crate::models::{Artifact, Policy, PolicyArtifact, Rollout, Standardiser, Trainer, UpdateStats};
 use crate::protocol::{ModelKind, ModelRecord};
 

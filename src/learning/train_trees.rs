@@ -85,12 +85,7 @@ pub fn train_trees(data: &Dataset, config: &TrainConfig, lineage: &Lineage, watc
     });
     let record = trees_record(data, &artifact, gates, &report, lineage)?;
     watch.step("final trees", 1, 1)?;
-    Ok(TrainedTrees {
-        record,
-        experiments: experiments(&report, data.rows.len()),
-        report,
-        trades: walked.trades,
-    })
+    Ok(TrainedTrees { record, experiments: experiments(&report, data.rows.len()), report, trades: walked.trades })
 }
 
 /// Marked equity from `from` to the end of the data, and the statistics of the trades in it.

@@ -93,10 +93,10 @@ fn symbols() -> Vec<Symbol> {
 fn compare(file: &PathBuf, exchange: &Exchange, truth: &Truth) {
     let scope = Scope { mode: Mode::Demo, venue: exchange.rest.clone(), account: exchange.key.chars().take(8).collect() };
     let store = Store::open_read_only(file, scope).unwrap();
-    let fills: BTreeSet<_> = store.fills().unwrap().into_iter().map(|f| (f.fill.symbol, f.fill.trade_id, f.fill.order_id, f.fill.qty)).collect();
+    let fills: BTreeSet<_> =
+        store.fills().unwrap().into_iter().map(|f| (f.fill.symbol, f.fill.trade_id, f.fill.order_id, f.fill.qty)).collect();
     assert_eq!(fills, truth.trades, "every trade of the exchange is in the file, once");
-    let open: BTreeSet<String> =
-        store.orders().unwrap().iter().filter(|o| !o.state.is_final()).map(|o| o.order.id.to_string()).collect();
+    let open: BTreeSet<String> = store.orders().unwrap().iter().filter(|o| !o.state.is_final()).map(|o| o.order.id.to_string()).collect();
     assert_eq!(open, truth.open, "the same orders are open");
     let snapshot: Snapshot = serde_json::from_str(&store.carry().unwrap().unwrap().state).unwrap();
     for (asset, total) in &truth.totals {
@@ -142,7 +142,13 @@ fn a_killed_trader_finds_its_orders_and_money_again() {
         assert!(pnl[0].is_some() && pnl[0] == pnl[1] && pnl[1] == pnl[2], "after kill {}: {pnl:?}", kill + 1);
         assert_eq!(summary["halts"], 0, "nothing to halt about");
         let truth = runtime.block_on(truth(&client, &symbols()));
-        println!("kill {}: {} trades, {} open orders, net {}", kill + 1, truth.trades.len(), truth.open.len(), pnl[0].as_deref().unwrap_or("?"));
+        println!(
+            "kill {}: {} trades, {} open orders, net {}",
+            kill + 1,
+            truth.trades.len(),
+            truth.open.len(),
+            pnl[0].as_deref().unwrap_or("?")
+        );
         compare(&file, &exchange, &truth);
         trades_seen = truth.trades.len();
     }

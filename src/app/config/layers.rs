@@ -19,7 +19,8 @@ pub fn load(files: &[PathBuf], env: impl Iterator<Item = (String, String)>, sets
     for file in files {
         let text = std::fs::read_to_string(file)
             .map_err(|e| Failure::usage(format!("cannot read {}: {e}; check the path, or run `huracan config init`", file.display())))?;
-        let layer: Table = toml::from_str(&text).map_err(|e| Failure::usage(format!("{}: {}", file.display(), e.to_string().trim_end())))?;
+        let layer: Table =
+            toml::from_str(&text).map_err(|e| Failure::usage(format!("{}: {}", file.display(), e.to_string().trim_end())))?;
         merge(&mut merged, layer, "", &Source::File(file))?;
     }
     let mut variables: Vec<(String, String)> = env.filter(|(name, _)| name.starts_with(ENV_PREFIX)).collect();
@@ -32,7 +33,8 @@ pub fn load(files: &[PathBuf], env: impl Iterator<Item = (String, String)>, sets
         let (key, value) = pair.split_once('=').ok_or_else(|| Failure::usage(format!("--set {pair}: write it as key=value")))?;
         set(&mut merged, key.trim(), value.trim(), &Source::Flag)?;
     }
-    let config: Config = Value::Table(merged).try_into().map_err(|e: toml::de::Error| Failure::usage(format!("settings: {}", e.message())))?;
+    let config: Config =
+        Value::Table(merged).try_into().map_err(|e: toml::de::Error| Failure::usage(format!("settings: {}", e.message())))?;
     super::resolve::check(&config)?;
     Ok(config)
 }

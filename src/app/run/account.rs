@@ -28,7 +28,9 @@ pub fn account_name(key: &str) -> String {
 fn read(file: &Path, variable: &str) -> Outcome<String> {
     let text = if file.as_os_str().is_empty() {
         std::env::var(variable).map_err(|_| {
-            Failure::usage(format!("no API key: set the environment variable {variable}, or name a file in venue.api_key_file / api_secret_file"))
+            Failure::usage(format!(
+                "no API key: set the environment variable {variable}, or name a file in venue.api_key_file / api_secret_file"
+            ))
         })?
     } else {
         std::fs::read_to_string(file).map_err(|e| Failure::usage(format!("cannot read {}: {e}", file.display())))?

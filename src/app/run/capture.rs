@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use super::log;
 use super::recorder::Recorder;
 use super::screen::{Screen, Shared};
 use super::start::{Opening, new_run_id};
 use super::summary::{Summary, VenueStatement};
-use super::log;
 use crate::app::Context;
 use crate::app::cli::{RunArgs, SpeedArg};
 use crate::app::config::engine_settings;
@@ -170,10 +170,7 @@ fn finish(
 }
 
 /// All captures as one stream in the order of arrival; counts lines on the way.
-fn merged(
-    files: &[std::path::PathBuf],
-    lines: &Arc<AtomicU64>,
-) -> Outcome<Box<dyn Iterator<Item = Result<MarketUpdate, CaptureError>>>> {
+fn merged(files: &[std::path::PathBuf], lines: &Arc<AtomicU64>) -> Outcome<Box<dyn Iterator<Item = Result<MarketUpdate, CaptureError>>>> {
     let mut readers = Vec::new();
     for file in files {
         let lines = Arc::clone(lines);

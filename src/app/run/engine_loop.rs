@@ -67,7 +67,8 @@ impl Ended {
 
 impl EngineLoop {
     pub fn run(self, opened: RunOpened) -> Ended {
-        let mut running = Running { looped: self, seq: 0, last: Timestamp::EPOCH, effects: Vec::new(), held: Vec::new(), shown: Instant::now() };
+        let mut running =
+            Running { looped: self, seq: 0, last: Timestamp::EPOCH, effects: Vec::new(), held: Vec::new(), shown: Instant::now() };
         running.step(Event::RunOpened(Box::new(opened)));
         running.flush();
         while !running.must_stop() {

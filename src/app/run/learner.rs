@@ -15,7 +15,7 @@ use crate::domain::{Candle, Instrument, Span, Symbol, Timestamp};
 use crate::engine::Settings;
 use crate::learning::{Lineage, Progress, SymbolSeries, Watch, train};
 use crate::market::KEPT_CANDLES;
-use crate::protocol::{Blob, Event, Learned, ModelAdopted, ModelKind, ModelRecord, ModelRole, Mode, Probe, WarmUp};
+use crate::protocol::{Blob, Event, Learned, Mode, ModelAdopted, ModelKind, ModelRecord, ModelRole, Probe, WarmUp};
 use crate::store::{Bulk, Store, WriterHandle, WriterStatus};
 use crate::venue::binance::RestClient;
 

@@ -22,7 +22,12 @@ pub struct Shared {
 
 impl Shared {
     pub fn new() -> Arc<Self> {
-        Arc::new(Self { view: Mutex::default(), commands: Mutex::default(), stop: AtomicBool::new(false), finished: AtomicBool::new(false) })
+        Arc::new(Self {
+            view: Mutex::default(),
+            commands: Mutex::default(),
+            stop: AtomicBool::new(false),
+            finished: AtomicBool::new(false),
+        })
     }
 
     pub fn publish(&self, view: View) {

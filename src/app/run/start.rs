@@ -8,7 +8,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
 use super::courier::Courier;
-use super::engine_loop::{EngineLoop, Performer};
+use super::engine_loop::{Ended, EngineLoop, Performer};
 use super::recorder::Recorder;
 use super::screen::{Screen, Shared};
 use super::summary::Summary;
@@ -17,7 +17,7 @@ use crate::app::cli::RunArgs;
 use crate::app::config::{Config, engine_settings};
 use crate::app::failure::{ExitKind, Failure, Outcome};
 use crate::app::{Context, clock};
-use crate::domain::{ClientOrderId, RunId, Symbol};
+use crate::domain::RunId;
 use crate::engine::{Engine, Fingerprint, Settings, Snapshot};
 use crate::protocol::{Event, Mode, ModelKind, ModelRecord, RunOpened, RunRecord};
 use crate::store::{FileKind, Identity, Scope, Store, StoreError, Writer, WriterHandle};
@@ -210,20 +210,18 @@ struct Parts {
 
 /// The engine's thread: everything of one run, from its first event to its last.
 fn trade(parts: Parts, config: &Config, runtime: &Runtime, shared: &Arc<Shared>) -> Outcome<Summary> {
-    let Parts { opening, venue, settings, seed, deadline, model } = parts;
     let run = new_run_id()?;
     // The id is durable before anything can carry it.
-    opening.store.put_run(&opening.run_record(run, &settings)).map_err(store_failure)?;
-    let carried = opening.store.carry().map_err(store_failure)?.map(|c| c.state);
+    parts.opening.store.put_run(&parts.opening.run_record(run, &parts.settings)).map_err(store_failure)?;
+    let carried = parts.opening.store.carry().map_err(store_failure)?.map(|c| c.state);
     let snapshot = carried.as_deref().and_then(|text| serde_json::from_str::<Snapshot>(text).ok());
-    let carried_orders: Vec<(ClientOrderId, Symbol)> = snapshot.as_ref().map(Snapshot::open_orders).unwrap_or_default();
     let (events, inbox) = mpsc::channel::<Event>(EVENT_QUEUE);
     let (requests, outbox) = mpsc::channel(REQUEST_QUEUE);
     let gateway_config = GatewayConfig {
-        endpoint: venue.endpoint.clone(),
-        credentials: venue.credentials.clone(),
-        symbols: settings.symbols.clone(),
-        carried_orders,
+        endpoint: parts.venue.endpoint.clone(),
+        credentials: parts.venue.credentials.clone(),
+        symbols: parts.settings.symbols.clone(),
+        carried_orders: snapshot.as_ref().map(Snapshot::open_orders).unwrap_or_default(),
         default_fees: config.fees(),
         clock: Arc::new(clock::now),
         stale_after: STALE_AFTER,
@@ -232,69 +230,78 @@ fn trade(parts: Parts, config: &Config, runtime: &Runtime, shared: &Arc<Shared>)
         let _inside = runtime.enter();
         Gateway::start(gateway_config, outbox, events.clone())?
     };
-    let mode = settings.mode;
-    let writer = {
-        let probe = learner::store_probe(events.clone());
-        Writer::start(opening.store.clone(), run, probe)?
-    };
-    let performer = if mode == Mode::Paper {
+    let writer = Writer::start(parts.opening.store.clone(), run, learner::store_probe(events.clone()))?;
+    let performer = if parts.settings.mode == Mode::Paper {
         Performer::Paper { venue: None, snapshot: snapshot.map(Box::new), requests: requests.clone() }
     } else {
         let courier = Courier::start(writer.handle(), requests.clone(), events.clone())?;
         Performer::Venue { requests: requests.clone(), courier }
     };
     let cancelled = Arc::new(AtomicBool::new(false));
-    let workshop = learner::Workshop {
-        store: opening.store.clone(),
-        writer: writer.handle(),
-        rest: gateway.rest(),
-        runtime: runtime.handle().clone(),
-        events: events.clone(),
-        settings: settings.clone(),
-        config: config.clone(),
-        model,
-        seed,
-        cancelled: Arc::clone(&cancelled),
-    };
-    let workshop = std::thread::Builder::new().name("workshop".into()).spawn(move || workshop.work())?;
-    shared.connect_commands(events.clone());
-    drop(events);
-    let opened = opening.run_opened(run, &settings, carried);
+    let workshop = start_workshop(&parts, config, &writer, &gateway, runtime, events.clone(), &cancelled)?;
+    shared.connect_commands(events);
     let looped = EngineLoop {
-        engine: Engine::new(settings.clone()),
+        engine: Engine::new(parts.settings.clone()),
         recorder: Recorder::new(writer.handle()),
         performer,
         inbox,
         runtime: runtime.handle().clone(),
         rest: gateway.rest(),
-        signed: venue.credentials.is_some(),
+        signed: parts.venue.credentials.is_some(),
         shared: Arc::clone(shared),
-        deadline,
+        deadline: parts.deadline,
         paper_capital: config.paper.capital.to_quote(),
         paper_latency: crate::domain::Span::from_millis(i64::from(config.paper.latency_ms)),
     };
-    let ended = looped.run(opened);
+    let ended = looped.run(parts.opening.run_opened(run, &parts.settings, carried));
     cancelled.store(true, std::sync::atomic::Ordering::Relaxed);
-    let models = match workshop.join() {
-        Ok(models) => models,
-        Err(_) => {
-            tracing::error!("the workshop thread failed");
-            Vec::new()
-        }
-    };
-    let (engine, recorder, closing) = ended.into_parts();
-    let mut summary = Summary::of(&engine, run, 0, &closing.pnl, closing.venue_net_pnl, &models);
-    summary.replayable = recorder.complete;
+    let models = workshop.join().unwrap_or_else(|_| {
+        tracing::error!("the workshop thread failed");
+        Vec::new()
+    });
     drop(requests);
     runtime.block_on(gateway.ended());
-    if let Some(embedded) = venue.embedded {
+    let summary = close(parts, run, ended, &models, writer, runtime)?;
+    shared.finish();
+    Ok(summary)
+}
+
+fn start_workshop(
+    parts: &Parts,
+    config: &Config,
+    writer: &Writer,
+    gateway: &Gateway,
+    runtime: &Runtime,
+    events: mpsc::Sender<Event>,
+    cancelled: &Arc<AtomicBool>,
+) -> Outcome<std::thread::JoinHandle<Vec<ModelRecord>>> {
+    let workshop = learner::Workshop {
+        store: parts.opening.store.clone(),
+        writer: writer.handle(),
+        rest: gateway.rest(),
+        runtime: runtime.handle().clone(),
+        events,
+        settings: parts.settings.clone(),
+        config: config.clone(),
+        model: parts.model,
+        seed: parts.seed,
+        cancelled: Arc::clone(cancelled),
+    };
+    Ok(std::thread::Builder::new().name("workshop".into()).spawn(move || workshop.work())?)
+}
+
+/// The run's end: summary and record into the file, exchange and writer stopped, a consistent copy beside the file.
+fn close(parts: Parts, run: RunId, ended: Ended, models: &[ModelRecord], writer: Writer, runtime: &Runtime) -> Outcome<Summary> {
+    let (engine, recorder, closing) = ended.into_parts();
+    let mut summary = Summary::of(&engine, run, 0, &closing.pnl, closing.venue_net_pnl, models);
+    summary.replayable = recorder.complete;
+    if let Some(embedded) = parts.venue.embedded {
         runtime.block_on(embedded.running.stop());
     }
-    if let Err(error) = opening.close_run(&writer.handle(), run, &settings, &summary, &recorder) {
+    if let Err(error) = parts.opening.close_run(&writer.handle(), run, &parts.settings, &summary, &recorder) {
         tracing::error!(%error, "the end of the run is not recorded");
     }
     writer.stop()?;
-    opening.store.snapshot().map_err(store_failure)?;
-    shared.finish();
+    parts.opening.store.snapshot().map_err(store_failure)?;
     Ok(summary)
 }

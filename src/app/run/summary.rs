@@ -126,7 +126,14 @@ impl Summary {
             format!("run {} ({})", self.run.0, self.mode),
             format!(
                 "{} candles, {} decisions, {} refusals, {} orders, {} fills ({} maker, {} taker), {} trades closed",
-                self.candles, self.decisions, self.refusals, self.orders, self.fills, self.maker_fills, self.taker_fills, self.trades_closed
+                self.candles,
+                self.decisions,
+                self.refusals,
+                self.orders,
+                self.fills,
+                self.maker_fills,
+                self.taker_fills,
+                self.trades_closed
             ),
             format!(
                 "net {} (ledger {}, venue {}), fees {}, equity {}",

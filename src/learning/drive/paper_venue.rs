@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::domain::{Asset, Balance, ClientOrderId, Instrument, MarketUpdate, OrderStatus, Qty, Span, Symbol, Timestamp};
 use crate::engine::Snapshot;
-use crate::matching::{AccountId, DelayQueue, Exchange, ExchangeConfig, OrderRef, OrderRequest, OrderView, Reject, Report, ReportKind, TradeFilter};
+use crate::matching::{
+    AccountId, DelayQueue, Exchange, ExchangeConfig, OrderRef, OrderRequest, OrderView, Reject, Report, ReportKind, TradeFilter,
+};
 use crate::protocol::{FailureKind, Request, Stream, VenueEvent, VenueFill, VenueOrder, VenueRefusal};
 
 const ACCOUNT: AccountId = AccountId(1);
@@ -112,8 +114,13 @@ impl PaperVenue {
         let mut reports = Vec::new();
         match request {
             Request::Place { order, .. } => {
-                let wanted =
-                    OrderRequest { client_id: order.id.to_string(), symbol: order.symbol, side: order.side, qty: order.qty, kind: order.kind };
+                let wanted = OrderRequest {
+                    client_id: order.id.to_string(),
+                    symbol: order.symbol,
+                    side: order.side,
+                    qty: order.qty,
+                    kind: order.kind,
+                };
                 if let Err(reject) = self.exchange.submit(at, ACCOUNT, &wanted, &mut reports) {
                     let refused = VenueEvent::Refused { id: order.id, reason: refusal(reject), message: reject.message() };
                     self.news.push(at + self.latency, refused);

@@ -16,4 +16,4 @@ mod trade;
 
 pub use order::{Order, OrderEvent, Purpose, next};
 pub use orders::{Change, Orders};
-pub use trade::{ExecutionRules, Phase, Plan, Step, Touch, Trade};
+pub use trade::{Decided, ExecutionRules, Phase, Plan, Step, Touch, Trade};

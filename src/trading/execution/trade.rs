@@ -65,6 +65,16 @@ impl Touch {
     }
 }
 
+/// The decision that opens a trade: its number, moment, market and situation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decided {
+    pub number: u64,
+    pub at: Timestamp,
+    pub touch: Touch,
+    pub regime: Regime,
+    pub vector: Vec<f32>,
+}
+
 /// What to do next. After doing it, ask again until `Wait`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
@@ -121,19 +131,11 @@ pub struct Trade {
 
 impl Trade {
     #[must_use]
-    pub fn new(
-        symbol: Symbol,
-        decision: u64,
-        at: Timestamp,
-        touch: Touch,
-        plan: Plan,
-        regime: Regime,
-        vector: Vec<f32>,
-        rules: &ExecutionRules,
-    ) -> Self {
+    pub fn new(symbol: Symbol, decided: Decided, plan: Plan, rules: &ExecutionRules) -> Self {
+        let Decided { number, at, touch, regime, vector } = decided;
         Self {
             symbol,
-            decision,
+            decision: number,
             decided: at,
             decided_at: touch,
             plan,
@@ -409,7 +411,8 @@ mod tests {
             hold: Span::from_secs(45),
             exploration: false,
         };
-        Trade::new("BTCUSDT".parse().unwrap(), 1, at(0), touch("100").unwrap(), plan, Regime::Range, Vec::new(), &rules())
+        let decided = Decided { number: 1, at: at(0), touch: touch("100").unwrap(), regime: Regime::Range, vector: Vec::new() };
+        Trade::new("BTCUSDT".parse().unwrap(), decided, plan, &rules())
     }
 
     /// A scripted venue: each line is a time and either a market or a word of the venue; the steps come out as text.
