@@ -42,6 +42,14 @@ pub fn seed(train: &mut TrainConfig, seed: u64) {
     train.policy.ppo.seed = seed;
 }
 
+/// Takes rows closer together when there are few candles, down to one for each: their number is then enough, though they overlap more.
+#[must_use]
+pub fn with_rows_from(mut train: TrainConfig, candles: usize) -> TrainConfig {
+    let wanted = u32::try_from(candles / (2 * train.rows.min_rows).max(1)).unwrap_or(u32::MAX).max(1);
+    train.rows.stride_bars = train.rows.stride_bars.map(|stride| stride.min(wanted));
+    train
+}
+
 /// A market's rules as the data file keeps them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KnownInstrument {
@@ -96,6 +104,8 @@ mod tests {
         assert_eq!((train.bracket.horizon_bars, train.bracket.hold_bars), (60, 60));
         assert_eq!((train.trees.seed, train.policy.ppo.seed, train.gates.min_trades), (9, 9, 100));
         assert!(train.check().is_ok());
+        let stride = |candles| with_rows_from(train.clone(), candles).rows.stride_bars;
+        assert_eq!((stride(43_200), stride(10_080), stride(5_720), stride(0)), (Some(6), Some(3), Some(1), Some(1)));
     }
 
     #[test]

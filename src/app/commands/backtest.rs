@@ -13,7 +13,7 @@ use crate::app::clock;
 use crate::app::config::{Config, engine_settings};
 use crate::app::failure::{Failure, Outcome};
 use crate::app::output::table;
-use crate::app::training::train_config;
+use crate::app::training::{train_config, with_rows_from};
 use crate::domain::{Asset, Bps, FeeRates, Money, Span, Symbol, Timestamp};
 use crate::learning::drive::{self, BacktestOutcome, BacktestTrade, CostTotals};
 use crate::learning::{Dataset, Lineage, Performance, SymbolSeries, TradeStats, train_trees};
@@ -123,7 +123,8 @@ impl Split {
 
 fn learn(context: &Context, loaded: &[SymbolSeries], split: Split) -> Outcome<ModelRecord> {
     let past: Vec<SymbolSeries> = loaded.iter().map(|series| before(series, split.learn_until)).collect();
-    let settings = train_config(&context.config, &context.config.time_scale);
+    let candles = past.iter().map(|series| series.candles.len()).sum();
+    let settings = with_rows_from(train_config(&context.config, &context.config.time_scale), candles);
     settings.check()?;
     let lineage = Lineage {
         created: clock::now(),

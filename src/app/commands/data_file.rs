@@ -1,6 +1,6 @@
 //! Opening the data file for commands.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::app::Context;
 use crate::app::clock;
@@ -13,14 +13,20 @@ pub fn path(context: &Context) -> PathBuf {
     context.config.data_file(Mode::Paper)
 }
 
-/// Opens for reading: the file, or the snapshot beside one in use. When none was named and only the demo's exists, that one.
-pub fn reading(context: &Context) -> Outcome<Store> {
-    let mut path = path(context);
+/// The same, but the demo's when none was named and only that exists.
+pub fn existing(context: &Context) -> PathBuf {
+    let path = path(context);
     let demo = context.config.data_file(Mode::Demo);
-    if !path.exists() && demo.exists() {
-        context.out.remark(&format!("reading {}, as there is no {}", demo.display(), path.display()));
-        path = demo;
+    if path.exists() || !demo.exists() {
+        return path;
     }
+    context.out.remark(&format!("taking {}, as there is no {}", demo.display(), path.display()));
+    demo
+}
+
+/// Opens the existing file for reading, or the snapshot beside one in use.
+pub fn reading(context: &Context) -> Outcome<Store> {
+    let path = existing(context);
     let (store, source) = Store::open_for_reading(&path, scope())?;
     if let ReadSource::Snapshot { taken } = source {
         let age = clock::now().since(taken).millis() / 1_000;
@@ -31,9 +37,12 @@ pub fn reading(context: &Context) -> Outcome<Store> {
 
 /// Opens for writing; a new file serves paper and live, an existing one stays what it is.
 pub fn writing(context: &Context) -> Outcome<Store> {
-    let path = path(context);
-    let kind = if path.exists() { Store::open_read_only(&path, scope())?.kind() } else { FileKind::Real };
-    Ok(Store::open(&path, &Identity { kind, scope: scope() })?)
+    writing_to(&path(context))
+}
+
+pub fn writing_to(path: &Path) -> Outcome<Store> {
+    let kind = if path.exists() { Store::open_read_only(path, scope())?.kind() } else { FileKind::Real };
+    Ok(Store::open(path, &Identity { kind, scope: scope() })?)
 }
 
 /// Commands have no orders of their own.
@@ -44,7 +53,6 @@ pub fn scope() -> Scope {
 #[cfg(test)]
 pub mod tests {
     use super::*;
-    use crate::app::cli::Global;
     use crate::app::config;
     use crate::app::output::Output;
 
@@ -52,8 +60,7 @@ pub mod tests {
     pub fn context(path: &std::path::Path) -> Context {
         let mut config = config::load(&[], std::iter::empty(), &[]).unwrap();
         config.data.file = path.to_owned();
-        let global = Global { json: true, config: Vec::new(), set: Vec::new(), data: Some(path.to_owned()) };
-        Context { global, config, out: Output { json: true }, started: std::time::Instant::now() }
+        Context { config, out: Output { json: true }, started: std::time::Instant::now() }
     }
 
     #[test]

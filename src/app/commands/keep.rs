@@ -8,7 +8,7 @@ use super::data_file;
 use crate::app::Context;
 use crate::app::failure::{Failure, Outcome};
 use crate::app::output::table;
-use crate::store::{self, VerifyReport};
+use crate::store::{self, StoreError, VerifyReport};
 
 #[derive(Debug, Serialize)]
 struct BackedUp {
@@ -38,7 +38,7 @@ struct Verified<'a> {
 }
 
 pub fn verify(context: &Context, file: Option<PathBuf>) -> Outcome {
-    let path = file.unwrap_or_else(|| data_file::path(context));
+    let path = file.unwrap_or_else(|| data_file::existing(context));
     let report = store::verify(&path)?;
     let answer = Verified { file: &path, sound: report.sound(), report: &report };
     context.out.answer(&answer, || verify_text(&answer))?;
@@ -77,11 +77,11 @@ struct Compacted {
 }
 
 pub fn compact(context: &Context) -> Outcome {
-    let path = data_file::path(context);
+    let path = data_file::existing(context);
     if !path.exists() {
-        return Err(crate::store::StoreError::Missing { path }.into());
+        return Err(StoreError::Missing { path }.into());
     }
-    let (bytes_before, bytes_after) = data_file::writing(context)?.compact()?;
+    let (bytes_before, bytes_after) = data_file::writing_to(&path)?.compact()?;
     let answer = Compacted { file: path, bytes_before, bytes_after };
     context.out.answer(&answer, || format!("{}: {} bytes before, {} after", answer.file.display(), bytes_before, bytes_after))
 }

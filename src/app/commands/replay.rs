@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use indicatif::ProgressBar;
 use serde::Serialize;
 
 use super::{data_file, progress};
@@ -65,16 +66,10 @@ struct Parted {
 }
 
 fn recompute(context: &Context, store: &Store, run: RunId, record: Option<&RunRecord>) -> Outcome {
-    let journal = store.journal(run)?.ok_or_else(|| Failure::failed(format!("run {run} has no journal")))?;
-    let bar = progress::bar(context.out, journal.entries()).with_message("replaying");
-    let mut replay = Replay::default();
-    for entry in journal {
-        let entry = entry?;
-        replay.step(entry.stamp, entry.event, &entry.effects, &mut |learned| resolve(store, learned));
-        bar.inc(1);
-    }
+    let bar = progress::bar(context.out, 0).with_message("replaying");
+    let report = replayed(store, run, &bar)?;
     bar.finish_and_clear();
-    let answer = compared(run, replay.finish(), record);
+    let answer = compared(run, report, record);
     context.out.answer(&answer, || {
         let verdict = match &answer.first_difference {
             _ if answer.identical => "identical".to_owned(),
@@ -88,6 +83,19 @@ fn recompute(context: &Context, store: &Store, run: RunId, record: Option<&RunRe
         )
     })?;
     if answer.identical { Ok(()) } else { Err(Failure::failed(format!("run {run} does not replay to what its journal holds"))) }
+}
+
+/// A fresh engine takes the whole journal again.
+fn replayed(store: &Store, run: RunId, bar: &ProgressBar) -> Outcome<ReplayReport> {
+    let journal = store.journal(run)?.ok_or_else(|| Failure::failed(format!("run {run} has no journal")))?;
+    bar.set_length(journal.entries());
+    let mut replay = Replay::default();
+    for entry in journal {
+        let entry = entry?;
+        replay.step(entry.stamp, entry.event, &entry.effects, &mut |learned| resolve(store, learned));
+        bar.inc(1);
+    }
+    Ok(replay.finish())
 }
 
 fn compared(run: RunId, report: ReplayReport, record: Option<&RunRecord>) -> Compared {
@@ -208,10 +216,16 @@ const fn effect_kind(effect: &Effect) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use super::super::data_file;
+    use super::super::data_file::tests::context;
     use super::*;
-    use crate::domain::Timestamp;
-    use crate::learning::drive::Difference;
-    use crate::protocol::Mode;
+    use crate::app::config::engine_settings;
+    use crate::domain::{Episode, ExitReason, Level, MarketData, MarketUpdate, Origin, Quote, Regime, Span, Timestamp};
+    use crate::engine::{Engine, journal_form};
+    use crate::learning::drive::{Difference, PaperVenue, Session};
+    use crate::protocol::{Mode, RunOpened};
+    use crate::store::{Bulk, JournalEntry, Writer};
+    use crate::venue::infer_instrument;
 
     fn record(fingerprint: Option<u64>, replayable: bool) -> RunRecord {
         RunRecord {
@@ -242,5 +256,86 @@ mod tests {
         assert!(!identical(report(0), None), "nothing replayed proves nothing");
         let parted = ReplayReport { first_difference: Some(Difference { seq: 2, what: "x".into() }), ..report(3) };
         assert!(!identical(parted, None));
+    }
+
+    fn episode() -> Episode {
+        Episode {
+            number: 0,
+            symbol: "BTCUSDT".parse().unwrap(),
+            origin: Origin::Shadow,
+            entry_time: Timestamp::EPOCH,
+            known_at: Timestamp::from_millis(1),
+            vector: vec![0.5; crate::market::features::NAMES.len()],
+            feature_version: crate::market::features::VERSION,
+            regime: Regime::Range,
+            gross_bps: 1.0,
+            cost_bps: 20.0,
+            net_bps: -19.0,
+            held: Span::from_secs(1),
+            worst_bps: -1.0,
+            best_bps: 1.0,
+            exit: ExitReason::Stop,
+        }
+    }
+
+    /// A short run with quotes and a memory, as its journal, and its fingerprint.
+    fn journal(context: &Context, hash: String) -> (Vec<JournalEntry>, u64) {
+        let settings = engine_settings(&context.config, Mode::Paper, false);
+        let instruments = settings.symbols.iter().map(|symbol| infer_instrument(*symbol, &[], context.config.fees()).0).collect();
+        let venue = PaperVenue::new(instruments, settings.quote, "10000".parse().unwrap(), Span::from_millis(50));
+        let entries = std::cell::RefCell::new(Vec::new());
+        let sink = Box::new(|stamp, event: &Event, effects: &[Effect]| {
+            let effects = effects.iter().map(journal_form).collect();
+            entries.borrow_mut().push(JournalEntry { stamp, event: event.clone(), effects });
+        });
+        let opened = RunOpened {
+            run: RunId(1),
+            mode: Mode::Paper,
+            venue: "test".into(),
+            code_version: String::new(),
+            settings: serde_json::to_string(&settings).unwrap(),
+            settings_hash: String::new(),
+            carried: None,
+        };
+        let at = |secs: i64| Timestamp::from_millis(secs * 1_000);
+        let symbol = settings.symbols[0];
+        let mut session = Session::new(Engine::new(settings), venue, sink);
+        session.apply(at(0), Event::RunOpened(Box::new(opened)));
+        session.connect(at(0));
+        session.apply(at(0), Event::Learned(Learned::Memory { count: 1, hash, episodes: Arc::new(vec![episode()]) }));
+        for secs in 1..200 {
+            let level = |price: i64| Level { price: crate::domain::Price::from_raw(price), qty: "1".parse().unwrap() };
+            let quote = Quote { update_id: 0, bid: level(6_000_000_000_000 + secs), ask: level(6_000_001_000_000 + secs) };
+            session.market(MarketUpdate { symbol, exchange_time: Some(at(secs)), local_time: at(secs), data: MarketData::Quote(quote) });
+        }
+        let fingerprint = session.engine.fingerprint();
+        drop(session);
+        (entries.into_inner(), fingerprint)
+    }
+
+    #[test]
+    fn a_journal_replays_to_itself_and_a_changed_memory_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let context = context(&dir.path().join("x.redb"));
+        let store = data_file::writing(&context).unwrap();
+        let write = |run: RunId, bulk: Option<Bulk>, entries: Vec<JournalEntry>| {
+            let writer = Writer::start(store.clone(), run, |_| {}).unwrap();
+            bulk.map(|bulk| writer.handle().bulk(bulk).unwrap());
+            writer.handle().append(entries, Vec::new(), true).unwrap();
+            writer.stop().unwrap();
+        };
+        write(RunId(9), Some(Bulk::Episodes(vec![episode()])), Vec::new());
+        let (entries, fingerprint) = journal(&context, store.episodes_hash(1).unwrap());
+        let events = entries.len() as u64;
+        write(RunId(1), None, entries);
+        let bar = ProgressBar::hidden();
+        let report = replayed(&store, RunId(1), &bar).unwrap();
+        assert_eq!((report.first_difference.clone(), report.events, report.fingerprint), (None, events, fingerprint));
+        assert!(report.effects_compared > 0 && compared(RunId(1), report, Some(&record(Some(fingerprint), true))).identical);
+        assert_eq!(chosen(&store, Some("000000")).unwrap().0, RunId(1));
+        let (entries, _) = journal(&context, "other".into());
+        write(RunId(2), None, entries);
+        let parted = replayed(&store, RunId(2), &bar).unwrap().first_difference.unwrap();
+        assert!(parted.what.contains("the run learned from other"), "{}", parted.what);
     }
 }

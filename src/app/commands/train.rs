@@ -11,7 +11,7 @@ use crate::app::cli::TrainArgs;
 use crate::app::clock;
 use crate::app::failure::{Failure, Outcome};
 use crate::app::output::{Output, table};
-use crate::app::training::train_config;
+use crate::app::training::{train_config, with_rows_from};
 use crate::domain::{Episode, Interval, RunId, Span, Symbol, Timestamp};
 use crate::learning::{self, FoldReport, Lineage, Performance, Progress, SymbolSeries, TradeStats, TrainOutcome, Watch};
 use crate::protocol::{GateRecord, ModelKind};
@@ -41,6 +41,8 @@ struct Answer {
     to: Timestamp,
     candles: usize,
     rows: usize,
+    /// Bars from one row to the next: below the horizon their outcomes overlap.
+    stride_bars: usize,
     holes: usize,
     brier: Option<f64>,
     break_even_win_rate: f64,
@@ -93,7 +95,7 @@ pub fn train(context: &Context, args: &TrainArgs) -> Outcome {
         ));
     }
     let lineage = lineage(&store, &loaded)?;
-    let settings = train_config(&config, &config.time_scale);
+    let settings = with_rows_from(train_config(&config, &config.time_scale), loaded.iter().map(|s| s.candles.len()).sum());
     let outcome = watched(context.out, |watch| Ok(learning::train(&loaded, &settings, &lineage, watch)?))?;
     let episodes_kept = keep(&store, &outcome)?;
     let answer = answer(&store, chosen[0].interval, outcome, episodes_kept, assumptions)?;
@@ -179,6 +181,7 @@ fn answer(store: &Store, interval: Interval, outcome: TrainOutcome, episodes_kep
         to: data.to,
         candles: data.candles,
         rows: data.rows,
+        stride_bars: data.stride_bars,
         holes: data.holes,
         brier: trees_report.brier,
         break_even_win_rate: data.break_even_win_rate,
@@ -207,7 +210,10 @@ fn text(answer: &Answer) -> String {
     let mut rows = vec![
         vec![
             "data".to_owned(),
-            format!("{markets} {}, {} candles, {} rows, {} holes", answer.interval, answer.candles, answer.rows, answer.holes),
+            format!(
+                "{markets} {}, {} candles, {} rows {} bars apart, {} holes",
+                answer.interval, answer.candles, answer.rows, answer.stride_bars, answer.holes
+            ),
         ],
         vec!["period".to_owned(), format!("{} to {}", answer.from, answer.to)],
         vec!["trees".to_owned(), format!("{} {}", short(&answer.model), verdict(answer.gates_passed))],

@@ -55,7 +55,10 @@ pub fn fetch(context: &Context, wanted: &Wanted) -> Outcome {
     let candles = download.stored;
     bar.finish_and_clear();
     let instrument = done.map_err(|failure| {
-        let hint = format!("{address} did not deliver all of it; {candles} candles are stored, the same command goes on from there");
+        let hint = match candles {
+            0 => format!("{address} delivered nothing"),
+            _ => format!("{address} did not deliver all of it; {candles} candles are stored, the same command goes on from there"),
+        };
         Failure::of(ExitKind::Failed, anyhow::anyhow!("{failure}").context(hint))
     })?;
     let answer = Answer { symbol: wanted.symbol, interval: wanted.interval, since, stored_before: held.len() as u64, candles, instrument };
