@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -90,7 +90,7 @@ fn symbols() -> Vec<Symbol> {
 }
 
 /// The stopped trader's file says what the exchange says.
-fn compare(file: &PathBuf, exchange: &Exchange, truth: &Truth) {
+fn compare(file: &Path, exchange: &Exchange, truth: &Truth) {
     let scope = Scope { mode: Mode::Demo, venue: exchange.rest.clone(), account: exchange.key.chars().take(8).collect() };
     let store = Store::open_read_only(file, scope).unwrap();
     let fills: BTreeSet<_> =
