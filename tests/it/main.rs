@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // A test that can not set its scene fails loudly.
 
 mod desk;
+mod door;
 mod engine;
 mod kill;
 mod tidy;
