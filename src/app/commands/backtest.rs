@@ -14,7 +14,7 @@ use crate::app::config::{Config, engine_settings};
 use crate::app::failure::{Failure, Outcome};
 use crate::app::output::table;
 use crate::app::training::{train_config, with_rows_from};
-use crate::domain::{Asset, Bps, FeeRates, Money, Span, Symbol, Timestamp};
+use crate::domain::{Asset, Bps, FeeRates, Interval, Money, Span, Symbol, Timestamp};
 use crate::learning::drive::{self, BacktestOutcome, BacktestTrade, CostTotals};
 use crate::learning::{Dataset, Lineage, Performance, SymbolSeries, TradeStats, train_trees};
 use crate::protocol::{Blob, Mode, ModelAdopted, ModelKind, ModelRecord, ModelRole};
@@ -179,6 +179,7 @@ fn run(context: &Context, loaded: &[SymbolSeries], model: ModelAdopted, quote: A
     settings.quote = quote;
     if let Some(series) = loaded.first() {
         settings.time_scale.bar = series.interval;
+        settings.limits.max_data_age_ms = settings.limits.max_data_age_ms.max(quote_age_ms(series.interval));
     }
     let plan = drive::Backtest {
         series: loaded,
@@ -200,6 +201,11 @@ fn run(context: &Context, loaded: &[SymbolSeries], model: ModelAdopted, quote: A
     outcome
 }
 
+/// The age that quotes made from candles reach: there are four to a bar, and one second to spare for orders on their way.
+fn quote_age_ms(interval: Interval) -> u32 {
+    u32::try_from(interval.span().millis() / 4 + 1_000).unwrap_or(u32::MAX)
+}
+
 fn assumed(config: &Config, quote: Asset, loaded: &[SymbolSeries]) -> Vec<String> {
     let mut list = vec![
         format!(
@@ -209,6 +215,12 @@ fn assumed(config: &Config, quote: Asset, loaded: &[SymbolSeries]) -> Vec<String
         format!("every way takes {} ms; inside a candle the low comes before the high", config.paper.latency_ms),
         "models learn from the first 60 % of the period and trade the rest".to_owned(),
     ];
+    if let Some(age_ms) = loaded.first().map(|s| quote_age_ms(s.interval)).filter(|age_ms| *age_ms > config.limits.max_data_age_ms) {
+        list.push(format!(
+            "a price stands until the candle's next one: data may be {age_ms} ms old, not {}",
+            config.limits.max_data_age_ms
+        ));
+    }
     for series in loaded {
         let fees = series.instrument.fees;
         list.push(format!("{}: fees are {} bps (maker) and {} bps (taker)", series.symbol, fees.maker, fees.taker));
@@ -226,8 +238,8 @@ fn answer(outcome: BacktestOutcome, model: Model, symbols: Vec<Symbol>, quote: A
     let note = outcome.trades.is_empty().then(|| {
         let c = &outcome.counters;
         format!(
-            "no trade was made in {} decisions ({} refused by risk): this says nothing for or against the model",
-            c.decisions, c.refusals
+            "no trade was made in {} decisions ({} refused by risk, {} orders, {} fills): this says nothing for or against the model",
+            c.decisions, c.refusals, c.orders, c.fills
         )
     });
     Answer {
@@ -333,7 +345,7 @@ fn amount(value: Money) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Candle, Interval, Price, Qty};
+    use crate::domain::{Candle, Price, Qty};
     use crate::venue::infer_instrument;
 
     fn series(symbol: &str, minutes: i64) -> SymbolSeries {

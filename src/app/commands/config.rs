@@ -35,14 +35,18 @@ struct Written<'a> {
 }
 
 fn init(context: &Context, path: &Path) -> Outcome {
+    write_default(path)?;
+    context.out.answer(&Written { file: path }, || format!("wrote {}; use it with --config {}", path.display(), path.display()))
+}
+
+fn write_default(path: &Path) -> Outcome {
     let mut file = std::fs::File::create_new(path).map_err(|e| match e.kind() {
         std::io::ErrorKind::AlreadyExists => {
             Failure::failed(format!("{} exists already and is left as it is; move it away first", path.display()))
         }
         _ => Failure::failed(format!("cannot create {}: {e}", path.display())),
     })?;
-    file.write_all(DEFAULT.as_bytes())?;
-    context.out.answer(&Written { file: path }, || format!("wrote {}; use it with --config {}", path.display(), path.display()))
+    Ok(file.write_all(DEFAULT.as_bytes())?)
 }
 
 #[derive(Debug, Serialize)]
@@ -128,7 +132,6 @@ fn meaning(config: &Config) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::data_file::tests::context;
     use super::*;
     use crate::app::config::load;
 
@@ -136,10 +139,9 @@ mod tests {
     fn an_existing_file_is_left_as_it_is() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(FILE);
-        let context = context(&dir.path().join("x.redb"));
-        init(&context, &path).unwrap();
+        write_default(&path).unwrap();
         std::fs::write(&path, "mine").unwrap();
-        assert!(init(&context, &path).unwrap_err().to_string().contains("exists already"));
+        assert!(write_default(&path).unwrap_err().to_string().contains("exists already"));
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
     }
 
