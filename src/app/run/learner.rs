@@ -22,6 +22,7 @@ use crate::venue::binance::RestClient;
 const DAY: Span = Span::from_secs(86_400);
 /// Progress is told at most this often.
 const TELL_EVERY: Duration = Duration::from_millis(100);
+const SNAPSHOT_EVERY: Duration = Duration::from_secs(600);
 /// Pause before history is asked for again after a failure.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
 
@@ -103,7 +104,18 @@ impl Workshop {
             }
         }
         self.tell(Learned::Finished);
+        self.keep_snapshots();
         models
+    }
+
+    /// Until the run ends: a consistent copy beside the data file now and then, for `backup` and for a box that dies with its disk.
+    fn keep_snapshots(&self) {
+        while !self.is_cancelled() {
+            if let Err(error) = self.store.snapshot() {
+                tracing::warn!(%error, "no snapshot beside the data file");
+            }
+            self.pause(SNAPSHOT_EVERY);
+        }
     }
 
     /// What earlier runs remember.
