@@ -112,7 +112,8 @@ impl Engine {
                     let cost = desk.dust_cost.share(fill.qty.min(desk.dust_qty), desk.dust_qty);
                     desk.dust_qty -= fill.qty;
                     desk.dust_cost -= cost;
-                    self.realised += fill.price.notional(fill.qty).unwrap_or(Money::ZERO) - cost - fee_value;
+                    let settled = Money::from_quote(fill.price.notional(fill.qty).unwrap_or(Money::ZERO).to_quote());
+                    self.realised += settled - cost - fee_value;
                 }
             }
         }

@@ -224,15 +224,18 @@ impl Workshop {
             policy_parent: parent(ModelKind::Policy),
             first_episode: 0,
         };
+        let begun = Instant::now();
         let mut told = Instant::now();
         let mut stage = "";
         let mut progress = |p: Progress| {
+            if p.stage != stage {
+                tracing::info!(stage = p.stage, seconds = begun.elapsed().as_secs_f64(), "training goes on");
+            }
             if p.stage != stage || told.elapsed() >= TELL_EVERY {
                 (stage, told) = (p.stage, Instant::now());
                 self.tell(Learned::Progress { stage: format!("training: {}", p.stage), done: p.done, total: p.total });
             }
         };
-        let begun = Instant::now();
         let outcome = train(series, &config, &lineage, &mut Watch { progress: &mut progress, cancelled: &self.cancelled })?;
         tracing::info!(seconds = begun.elapsed().as_secs_f64(), shadow_trades = outcome.shadow_trades, "training is done");
         for model in [&outcome.trees, &outcome.policy] {

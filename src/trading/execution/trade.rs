@@ -199,6 +199,13 @@ impl Trade {
     pub fn on_fill(&mut self, fill: &VenueFill, reference: Reference, instrument: &Instrument, fee_value: Money) {
         let base_fee = if fill.fee_asset == instrument.base { fill.fee } else { Qty::ZERO };
         let quote_fee = if fill.fee_asset == instrument.quote { Money::from_quote(fill.fee) } else { fee_value };
+        // The venue settles whole 1e-8 of the quote asset; what it drops is ours when we buy and its when we sell.
+        let exact = fill.price.notional(fill.qty).unwrap_or(Money::ZERO);
+        let dropped = exact - Money::from_quote(exact.to_quote());
+        let quote_fee = match fill.side {
+            Side::Buy => quote_fee - dropped,
+            Side::Sell => quote_fee + dropped,
+        };
         let leg = match fill.side {
             Side::Buy => &mut self.entry,
             Side::Sell => &mut self.exit,
