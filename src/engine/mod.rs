@@ -35,8 +35,10 @@ pub use settings::{Settings, TimeScale};
 
 use crate::domain::{Asset, Balance, ClientOrderId, Instrument, Money, Qty, RunId, Span, Symbol, Timestamp};
 use crate::health::Health;
-use crate::memory::{Memory, Shape};
-use crate::protocol::{Alert, Counters, DecisionView, Effect, Event, Learned, LearningView, Probe, Record, RunOpened, Severity, Stamp};
+use crate::memory::{Graph, Memory, Shape};
+use crate::protocol::{
+    Alert, Carried, Counters, DecisionView, Effect, Event, Learned, LearningView, Probe, Record, RunOpened, Severity, Stamp,
+};
 use crate::trading::execution::Orders;
 use crate::trading::ledger::Ledger;
 use crate::trading::risk::Breakers;
@@ -262,6 +264,7 @@ impl Engine {
                     self.alert(Severity::Warning, format!("past episodes are not recalled: {error}"), out);
                 }
             }
+            Learned::IndexReady { covers, graph, .. } => self.adopt_graph(covers, &graph, out),
             Learned::Shadow(episodes) => self.remember_shadow(episodes, out),
             Learned::WarmUp(warm) => {
                 if warm.interval == self.settings.time_scale.bar
@@ -271,6 +274,16 @@ impl Engine {
                 }
             }
             Learned::Finished => self.learning.finished = true,
+        }
+    }
+
+    /// A graph of the wrong episodes (or none) changes nothing: everything is scanned.
+    fn adopt_graph(&mut self, covers: u64, graph: &Carried, out: &mut Vec<Effect>) {
+        let graph = graph.0.clone().and_then(|graph| graph.downcast::<Graph>().ok());
+        match graph.map(|graph| self.memory.adopt(graph)) {
+            Some(Ok(())) => self.alert(Severity::Info, format!("memory: {covers} episodes are searched by graph"), out),
+            Some(Err(error)) => self.alert(Severity::Warning, format!("memory: {error}"), out),
+            None => self.alert(Severity::Warning, "memory: the graph did not arrive; everything is scanned".to_owned(), out),
         }
     }
 

@@ -76,6 +76,13 @@ pub enum Learned {
     },
     /// Shadow trades of a training run; the engine numbers and keeps them.
     Shadow(Vec<Episode>),
+    /// A graph over the first `covers` episodes, built outside; `hash` over their vectors.
+    IndexReady {
+        covers: u64,
+        hash: u64,
+        #[serde(skip)]
+        graph: Carried,
+    },
     /// History that fills the candle rings before trading starts.
     WarmUp(WarmUp),
     /// The workshop is done: nothing more is coming.
@@ -119,6 +126,22 @@ pub enum ModelRole {
     Shadow,
     /// Failed its gates but was let in by `--model shadow`: trades demo or paper, labelled.
     ShadowTrading,
+}
+
+/// Something built outside that only its maker and its user know (a search graph). It is named by the fields beside it, so all are equal here.
+#[derive(Clone, Default)]
+pub struct Carried(pub Option<Arc<dyn std::any::Any + Send + Sync>>);
+
+impl PartialEq for Carried {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl fmt::Debug for Carried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "carried" } else { "not carried" })
+    }
 }
 
 /// Shared bytes, compared by content.

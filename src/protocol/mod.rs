@@ -18,7 +18,7 @@ mod view;
 
 pub use command::Command;
 pub use effect::{Alert, Effect, Request, Severity};
-pub use event::{Blob, Event, Learned, ModelAdopted, ModelKind, ModelRole, Probe, RunOpened, Stamp, WarmUp};
+pub use event::{Blob, Carried, Event, Learned, ModelAdopted, ModelKind, ModelRole, Probe, RunOpened, Stamp, WarmUp};
 pub use record::{
     Account, CarryRecord, CostRecord, DecisionRecord, EvidenceRecord, FillRecord, GateRecord, HealthRecord, ModelRecord, NeighbourRecord,
     OrderRecord, OrderState, PostingRecord, Record, RunRecord, Verdict,

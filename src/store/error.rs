@@ -71,7 +71,7 @@ impl StoreError {
     /// True when a safety rule refused the file: the command exits 3.
     #[must_use]
     pub const fn is_refusal(&self) -> bool {
-        matches!(self, Self::WrongKind { .. } | Self::WrongMode { .. } | Self::OtherAccount { .. })
+        matches!(self, Self::InUse { .. } | Self::WrongKind { .. } | Self::WrongMode { .. } | Self::OtherAccount { .. })
     }
 }
 

@@ -85,7 +85,7 @@ fn a_capture_is_decided_on_and_its_replay_recomputes_every_effect() {
     let again = json(&huracan(folder.path(), &run));
     let replay = json(&huracan(folder.path(), &["replay", "--verify", "--json"]));
     assert_eq!(replay["identical"], true, "{replay}");
-    assert!(replay["effects_compared"].as_u64() > Some(60), "{replay}");
+    assert!(replay["effects_compared"].as_u64() > Some(50), "{replay}");
     assert_eq!(replay["events"], again["events"]);
     let verified = huracan(folder.path(), &["verify", "data/huracan.redb", "--json"]);
     assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
@@ -131,7 +131,10 @@ fn a_file_in_use_or_of_another_world_is_refused_with_code_3() {
     let identity = |kind, mode| Identity { kind, scope: Scope { mode, venue: "x".to_owned(), account: "x".to_owned() } };
     let run = |data: &Path| {
         let data = data.to_str().unwrap();
-        said(&huracan(folder.path(), &["run", "--mode", "paper", "--speed", "max", "--headless", "--data", data, "--replay", file.to_str().unwrap()]))
+        said(&huracan(
+            folder.path(),
+            &["run", "--mode", "paper", "--speed", "max", "--headless", "--data", data, "--replay", file.to_str().unwrap()],
+        ))
     };
     let store = Store::open(&held, &identity(FileKind::Real, Mode::Paper)).unwrap();
     let (code, text) = run(&held);

@@ -12,7 +12,8 @@ use crate::app::failure::{Failure, Outcome};
 use crate::app::output::table;
 use crate::domain::RunId;
 use crate::learning::drive::{Replay, ReplayReport};
-use crate::protocol::{Blob, Effect, Event, Learned, RunRecord};
+use crate::memory::{Graph, Shape};
+use crate::protocol::{Blob, Carried, Effect, Event, Learned, RunRecord};
 use crate::store::{Store, StoreError};
 
 pub fn replay(context: &Context, run: Option<&str>, verify: bool) -> Outcome {
@@ -129,6 +130,13 @@ fn resolve(store: &Store, learned: &mut Learned) -> Result<(), String> {
             if actual != *hash {
                 return Err(format!("the first {count} episodes hash to {actual}, the run learned from {hash}"));
             }
+        }
+        Learned::IndexReady { covers, hash, graph } => {
+            let built = Graph::build(&store.episodes(..*covers).map_err(told)?, Shape::CURRENT);
+            if built.hash() != *hash {
+                return Err(format!("the graph over {covers} episodes hashes to {:x}, the run adopted {hash:x}", built.hash()));
+            }
+            *graph = Carried(Some(Arc::new(built)));
         }
         _ => {}
     }

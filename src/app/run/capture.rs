@@ -207,12 +207,15 @@ fn instruments(context: &Context, args: &RunArgs) -> Outcome<Vec<Instrument>> {
     }
     let mut instruments = Vec::new();
     for (symbol, sample) in samples {
-        let (instrument, notes) = infer_instrument(symbol, &sample, fees);
+        let (instrument, _) = infer_instrument(symbol, &sample, fees);
         context.out.remark(&format!(
-            "{symbol}: tick {} and step {} are inferred from the capture, fees {} / {} bps are from the settings",
-            instrument.tick, instrument.step, fees.maker, fees.taker
+            "{symbol}: tick {} and step {} are inferred from {} trades, no minimum notional is known, fees {} / {} bps are from the settings",
+            instrument.tick,
+            instrument.step,
+            sample.len(),
+            fees.maker,
+            fees.taker
         ));
-        notes.iter().for_each(|note| context.out.remark(&format!("{symbol}: {note}")));
         instruments.push(instrument);
     }
     Ok(instruments)

@@ -15,7 +15,8 @@ use crate::domain::{Candle, Instrument, Span, Symbol, Timestamp};
 use crate::engine::Settings;
 use crate::learning::{Lineage, Progress, SymbolSeries, Watch, train};
 use crate::market::KEPT_CANDLES;
-use crate::protocol::{Blob, Event, Learned, Mode, ModelAdopted, ModelKind, ModelRecord, ModelRole, Probe, WarmUp};
+use crate::memory::{Graph, Shape};
+use crate::protocol::{Blob, Carried, Event, Learned, Mode, ModelAdopted, ModelKind, ModelRecord, ModelRole, Probe, WarmUp};
 use crate::store::{Bulk, Store, WriterHandle, WriterStatus};
 use crate::venue::binance::RestClient;
 
@@ -110,7 +111,9 @@ impl Workshop {
 
     /// Until the run ends: a consistent copy beside the data file now and then, for `backup` and for a box that dies with its disk.
     fn keep_snapshots(&self) {
+        let mut covered = 0;
         while !self.is_cancelled() {
+            covered = self.index(covered);
             if let Err(error) = self.store.snapshot() {
                 tracing::warn!(%error, "no snapshot beside the data file");
             }
@@ -127,6 +130,28 @@ impl Workshop {
         match loaded {
             Ok((count, hash, episodes)) => self.tell(Learned::Memory { count, hash, episodes: Arc::new(episodes) }),
             Err(error) => self.tell(Learned::Failed { stage: "memory".to_owned(), message: error.to_string() }),
+        }
+    }
+
+    /// Builds a graph over the stored episodes once there are many and half as many again as the last one covered; gives what is covered.
+    fn index(&self, covered: usize) -> usize {
+        let count = self.store.episode_count().unwrap_or_default() as usize;
+        if count < (self.config.memory.graph_from as usize).max(1) || count < covered + covered / 2 {
+            return covered;
+        }
+        let begun = Instant::now();
+        match self.store.episodes(..count as u64) {
+            Ok(episodes) => {
+                let graph = Graph::build(&episodes, Shape::CURRENT);
+                let (covers, hash) = (graph.covers() as u64, graph.hash());
+                tracing::info!(covers, seconds = begun.elapsed().as_secs_f64(), "the memory's graph is built");
+                self.tell(Learned::IndexReady { covers, hash, graph: Carried(Some(Arc::new(graph))) });
+                count
+            }
+            Err(error) => {
+                tracing::warn!(%error, "no graph over the episodes");
+                covered
+            }
         }
     }
 

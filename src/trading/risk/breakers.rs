@@ -32,6 +32,8 @@ pub struct Breakers {
     peak: Option<Money>,
     day: Option<i64>,
     day_start: Option<Money>,
+    /// What today's loss counts from: the day's start, or the equity at which a daily-loss halt was lifted.
+    loss_base: Option<Money>,
     equity: Option<Money>,
     /// A breach must hold for two marks at least a second apart: one bad tick halts nobody.
     breach_since: Option<Timestamp>,
@@ -46,6 +48,7 @@ impl Breakers {
         if self.day != Some(at.day()) {
             self.day = Some(at.day());
             self.day_start = Some(equity);
+            self.loss_base = Some(equity);
         }
         self.peak = Some(self.peak.map_or(equity, |peak| peak.max(equity)));
         if self.halted.is_some() {
@@ -73,12 +76,14 @@ impl Breakers {
         self.halted.get_or_insert(reason);
     }
 
-    /// A person re-arms: the peak and the day's start begin again at the present equity.
+    /// A person re-arms. Only the limit that halted begins again at the present equity: halting by hand must not widen any.
     pub fn resume(&mut self) {
-        self.halted = None;
+        match self.halted.take() {
+            Some(HaltReason::DailyLoss { .. }) => self.loss_base = self.equity,
+            Some(HaltReason::Drawdown { .. }) => self.peak = self.equity,
+            _ => {}
+        }
         self.breach_since = None;
-        self.peak = self.equity;
-        self.day_start = self.equity;
     }
 
     #[must_use]
@@ -94,7 +99,7 @@ impl Breakers {
 
     #[must_use]
     pub fn daily_loss(&self) -> Option<Money> {
-        self.day_pnl().map(|pnl| (-pnl).max(Money::ZERO))
+        Some((self.loss_base? - self.equity?).max(Money::ZERO))
     }
 
     /// The fall from the peak.
@@ -172,9 +177,18 @@ mod tests {
     }
 
     #[test]
-    fn resume_starts_again_from_the_present_equity() {
+    fn halting_by_hand_widens_no_limit() {
+        let (mut breakers, _) = run(&[(0, "10000"), (10, "9950")]);
+        breakers.halt(HaltReason::Hand);
+        breakers.resume();
+        assert_eq!((breakers.daily_loss(), breakers.day_pnl()), ("50".parse().ok(), "-50".parse().ok()));
+    }
+
+    #[test]
+    fn resume_starts_the_limit_that_halted_again() {
         let (mut breakers, _) = run(&[(0, "10000"), (10, "9800"), (12, "9800")]);
         breakers.resume();
+        assert_eq!(breakers.day_pnl(), "-200".parse().ok(), "the day stays what it was");
         assert_eq!(breakers.daily_loss(), Some(Money::ZERO));
         assert_eq!(breakers.on_mark(Timestamp::from_millis(20_000), "9750".parse().ok(), &limits()), None);
     }

@@ -1,6 +1,7 @@
 //! The engine through whole sessions: its invariants (see `src/engine/mod.rs`), each against a market that moves by itself.
 
 mod determinism;
+mod graph;
 mod halting;
 mod money;
 mod refusing;
