@@ -124,7 +124,7 @@ impl Engine {
         Some(total)
     }
 
-    fn symbol_of(&self, asset: Asset) -> Option<Symbol> {
+    pub(super) fn symbol_of(&self, asset: Asset) -> Option<Symbol> {
         let is_base = |symbol: &&Symbol| self.instrument(**symbol).is_some_and(|i| i.base == asset && i.quote == self.settings.quote);
         self.desks.keys().find(is_base).copied()
     }

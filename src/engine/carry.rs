@@ -34,6 +34,15 @@ impl Snapshot {
     pub fn open_orders(&self) -> Vec<(ClientOrderId, Symbol)> {
         self.orders.live().map(|o| (o.new.id, o.new.symbol)).collect()
     }
+
+    /// Markets that the next run must know: open trades, live orders, dust.
+    #[must_use]
+    pub fn symbols_in_use(&self) -> Vec<Symbol> {
+        let trades = self.trades.iter().map(|t| t.symbol);
+        let orders = self.orders.live().map(|o| o.new.symbol);
+        let dust = self.desks.iter().filter(|(_, qty, ..)| qty.is_positive()).map(|(symbol, ..)| *symbol);
+        trades.chain(orders).chain(dust).collect()
+    }
 }
 
 /// An effect as the journal keeps it: the carried state by its hash, because its parts are journaled as orders, fills and decisions.
@@ -70,6 +79,9 @@ impl Engine {
     }
 
     pub(super) fn keep_carry(&mut self, out: &mut Vec<Effect>) {
+        if self.carry_lost {
+            return;
+        }
         // Only plain data is in there; should it ever fail to print, the previous state stays kept.
         if let Ok(state) = serde_json::to_string(&self.snapshot()) {
             let carry = CarryRecord { run: self.run, at: self.now, state };

@@ -10,6 +10,9 @@ impl Engine {
         match command {
             Command::Halt => self.halt(HaltReason::Hand, out),
             Command::Resume => {
+                if matches!(self.breakers.halted(), Some(HaltReason::BalanceMismatch { .. })) {
+                    self.accept_balances(out);
+                }
                 self.breakers.resume();
                 self.mismatch_since = None;
                 self.dirty = true;

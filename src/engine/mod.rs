@@ -93,6 +93,8 @@ pub struct Engine {
     counters: Counters,
     clock_probed: bool,
     last_verdict: crate::protocol::HealthVerdict,
+    /// The carried state did not read: it is neither overwritten nor traded without.
+    carry_lost: bool,
     /// The trading state changed in this event: keep it.
     dirty: bool,
     fingerprint: Fingerprint,
@@ -136,6 +138,7 @@ impl Engine {
             counters: Counters::default(),
             clock_probed: false,
             last_verdict: crate::protocol::HealthVerdict::Healthy,
+            carry_lost: false,
             dirty: false,
             fingerprint: Fingerprint::default(),
         }
@@ -209,7 +212,7 @@ impl Engine {
         if let Some(text) = opened.carried
             && let Err(error) = self.restore(&text)
         {
-            // A state that does not read is not traded on: the ledger stays closed and reconciliation will refuse to match.
+            self.carry_lost = true;
             self.alert(Severity::Critical, format!("the carried trading state can not be read: {error}"), out);
             self.halt(crate::trading::risk::HaltReason::StoreFailed, out);
         }

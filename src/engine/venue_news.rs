@@ -1,8 +1,10 @@
 //! The venue spoke: fills into ledger and trade, orders into their table, balances against the books.
 
 use super::Engine;
-use crate::domain::{Balance, Money, Qty, Side, Span};
-use crate::protocol::{Effect, FailureKind, FillRecord, Record, Request, Severity, VenueEvent, VenueFill, VenueOrder, VenueRefusal};
+use crate::domain::{Balance, Instrument, Money, OrderStatus, Qty, Side, Span};
+use crate::protocol::{
+    Effect, FailureKind, FillRecord, OrderState, Record, Request, Severity, Stream, VenueEvent, VenueFill, VenueOrder, VenueRefusal,
+};
 use crate::trading::costs::Reference;
 use crate::trading::execution::{Change, Purpose};
 use crate::trading::risk::HaltReason;
@@ -22,7 +24,11 @@ impl Engine {
                     }
                 }
             }
-            VenueEvent::Link { stream, up } => self.health.on_link(stream, up, self.now),
+            VenueEvent::Link { stream, up } => {
+                // Fills go unheard until the account is stated again: nothing opens meanwhile.
+                self.reconciled &= stream != Stream::User || up;
+                self.health.on_link(stream, up, self.now);
+            }
             VenueEvent::Accepted { id, order_id, at: _ } => {
                 let change = self.orders.accepted(id, order_id, self.now);
                 self.after(change, out);
@@ -64,10 +70,13 @@ impl Engine {
         if reason != VenueRefusal::WouldTake {
             self.health.on_venue_refusal(self.now);
             self.alert(Severity::Warning, format!("order {id} refused: {message}"), out);
-            if let Some((symbol, Purpose::Entry)) = order
+            if let Some((symbol, purpose)) = order
                 && let Some(trade) = self.desks.get_mut(&symbol).and_then(|d| d.trade.as_mut())
             {
-                trade.stop_entering();
+                match purpose {
+                    Purpose::Entry => trade.stop_entering(),
+                    Purpose::Target | Purpose::Exit => trade.exit_refused(),
+                }
             }
         }
         if reason == VenueRefusal::Credentials {
@@ -78,6 +87,12 @@ impl Engine {
     }
 
     fn on_stated(&mut self, stated: &VenueOrder, out: &mut Vec<Effect>) {
+        let open = matches!(stated.status, OrderStatus::Open | OrderStatus::PartiallyFilled);
+        if open && self.orders.get(stated.id).is_some_and(|o| o.state == OrderState::Rejected) {
+            // Given up here, alive there: nobody would manage it.
+            self.alert(Severity::Warning, format!("order {} came alive after it was given up: cancelling", stated.id), out);
+            out.push(Effect::Send(Request::Cancel { id: stated.id, symbol: stated.symbol, order_id: Some(stated.order_id) }));
+        }
         let change = self.orders.stated(stated, self.now);
         self.after(change, out);
     }
@@ -86,8 +101,13 @@ impl Engine {
         let Some(instrument) = self.instrument(fill.symbol).cloned() else {
             return self.alert(Severity::Critical, format!("{}: a fill of an unknown instrument is not booked", fill.symbol), out);
         };
+        // An order remembers all its trades, the ledger only the latest of a symbol.
+        if self.orders.get(fill.id).is_some_and(|o| o.trades.contains(&fill.trade_id)) {
+            return;
+        }
         let reference = self.orders.get(fill.id).map(|o| o.reference);
-        let Some(postings) = self.ledger.apply_fill(fill, &instrument) else { return };
+        let Some(postings) = self.ledger.apply_fill(&self.booked(fill, &instrument), &instrument) else { return };
+        self.note_foreign_fee(fill, &instrument, out);
         let change = self.orders.fill(fill);
         let order = self.orders.get(fill.id);
         let opening = order.map_or(fill.side == Side::Buy, |o| o.purpose == Purpose::Entry);
@@ -129,6 +149,29 @@ impl Engine {
         self.work(fill.symbol, out);
     }
 
+    /// A commission in an asset that is neither traded nor priced here was paid with coins that are not ours to count.
+    fn is_foreign_fee(&self, fill: &VenueFill, instrument: &Instrument) -> bool {
+        let known = [instrument.base, instrument.quote, self.settings.quote].contains(&fill.fee_asset);
+        !known && self.symbol_of(fill.fee_asset).is_none()
+    }
+
+    /// The fill as the ledger books it.
+    fn booked(&self, fill: &VenueFill, instrument: &Instrument) -> VenueFill {
+        let fee = if self.is_foreign_fee(fill, instrument) { Qty::ZERO } else { fill.fee };
+        VenueFill { fee, ..fill.clone() }
+    }
+
+    fn note_foreign_fee(&mut self, fill: &VenueFill, instrument: &Instrument, out: &mut Vec<Effect>) {
+        if self.is_foreign_fee(fill, instrument) {
+            *self.foreign.entry(fill.fee_asset).or_default() -= fill.fee;
+            let text = format!(
+                "a fee of {} {} is not in the result: switch {} fees off, or add its market to the symbols",
+                fill.fee, fill.fee_asset, fill.fee_asset
+            );
+            self.alert(Severity::Critical, text, out);
+        }
+    }
+
     /// A commission in quote money; unknown (and said so) for an asset without a mark.
     fn fee_value(&mut self, fill: &VenueFill, out: &mut Vec<Effect>) -> Money {
         if fill.fee_asset == self.settings.quote {
@@ -162,7 +205,7 @@ impl Engine {
     }
 
     fn on_reconciled(&mut self, balances: &[Balance], open: &[VenueOrder], foreign: u32, out: &mut Vec<Effect>) {
-        if !self.ledger.is_opened() {
+        if !self.ledger.is_opened() && !self.carry_lost {
             self.open_books(balances, out);
         }
         for stated in open {
@@ -173,6 +216,7 @@ impl Engine {
                 out.push(Effect::Send(Request::Cancel { id: stated.id, symbol: stated.symbol, order_id: Some(stated.order_id) }));
             }
             self.after(change, out);
+            self.on_stated(stated, out);
         }
         if foreign > 0 {
             self.alert(Severity::Info, format!("{foreign} open orders of others on this account: left alone"), out);
@@ -224,6 +268,25 @@ impl Engine {
             self.account_asked = self.now;
             out.push(Effect::Send(Request::Account));
         }
+    }
+
+    /// A person has seen that the venue holds another amount and resumes: it is booked as a transfer, outside the result. Not while
+    /// orders live, whose fills would explain it.
+    pub(super) fn accept_balances(&mut self, out: &mut Vec<Effect>) {
+        while self.orders.live().next().is_none()
+            && let Some((asset, venue, books)) = self.first_mismatch()
+        {
+            let amount = venue - books;
+            if asset == self.settings.quote {
+                let postings = self.ledger.transfer(self.now, asset, amount);
+                out.push(Effect::Persist(Box::new(Record::Postings(postings))));
+                self.breakers.shift(Money::from_quote(amount));
+            } else {
+                *self.foreign.entry(asset).or_default() += amount;
+            }
+            self.alert(Severity::Warning, format!("{amount} {asset} accepted as moved from outside"), out);
+        }
+        self.dirty = true;
     }
 
     /// The first traded asset of which the venue states another amount than the books.

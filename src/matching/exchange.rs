@@ -14,7 +14,7 @@ use super::taker::{End, Source, Step, Walk, walk};
 use super::{AccountId, Execution, Expiry, OrderRef, OrderRequest, OrderView, Reject, Report, ReportKind};
 use crate::domain::{
     Asset, Bps, Instrument, MarketData, MarketUpdate, Money, OrderId, OrderKind, OrderStatus, Price, Qty, Role, Side, Symbol, TimeInForce,
-    Timestamp,
+    Timestamp, TradeId,
 };
 
 /// What the venue is made of.
@@ -83,6 +83,11 @@ impl Exchange {
         for (asset, qty) in balances {
             customer.balance(*asset).free += *qty;
         }
+    }
+
+    /// Trade ids go on after `last`: for an exchange that continues another one's account.
+    pub fn continue_trades_after(&mut self, last: TradeId) {
+        self.last_trade = self.last_trade.max(last.0);
     }
 
     /// Replaces an instrument's rules (fees, filters, whether it trades), or lists a new one. Resting orders stay.

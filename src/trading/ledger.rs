@@ -96,6 +96,12 @@ impl Ledger {
         changed.map(|((_, asset), qty)| value(*asset, *qty, quote, &mark)).sum()
     }
 
+    /// The highest trade id that was applied, over all symbols; 0 before the first.
+    #[must_use]
+    pub fn last_trade(&self) -> TradeId {
+        self.applied.values().filter_map(|seen| seen.last()).max().copied().unwrap_or_default()
+    }
+
     #[must_use]
     pub fn is_opened(&self) -> bool {
         self.entries > 0

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::log;
 use super::recorder::Recorder;
-use super::screen::{Screen, Shared};
+use super::screen::{FinishOnDrop, Screen, Shared};
 use super::start::{Opening, new_run_id};
 use super::summary::{Summary, VenueStatement};
 use crate::app::Context;
@@ -74,6 +74,7 @@ struct Job {
 }
 
 fn replay(job: Job, config: &crate::app::config::Config, model: crate::app::cli::ModelArg) -> Outcome<Summary> {
+    let _finish = FinishOnDrop(Arc::clone(&job.shared));
     let run = job.run;
     let latency = crate::domain::Span::from_millis(i64::from(config.paper.latency_ms));
     let writer = Writer::start(job.opening.store.clone(), run, |_| {})?;
@@ -165,7 +166,6 @@ fn finish(
     job.opening.close_run(&writer.handle(), run, &job.settings, &summary, &recorder)?;
     writer.stop()?;
     job.opening.store.snapshot()?;
-    job.shared.finish();
     Ok(summary)
 }
 

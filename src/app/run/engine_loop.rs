@@ -159,7 +159,7 @@ impl Running {
         if venue.is_some() {
             return;
         }
-        let opened = match snapshot.take() {
+        let opened = match snapshot.take().filter(|s| s.ledger.is_opened()) {
             Some(snapshot) => PaperVenue::resume(instruments, &snapshot, latency),
             None => PaperVenue::new(instruments, quote, capital, latency),
         };

@@ -18,7 +18,7 @@ use crate::market::KEPT_CANDLES;
 use crate::memory::{Graph, Shape};
 use crate::protocol::{Blob, Carried, Event, Learned, Mode, ModelAdopted, ModelKind, ModelRecord, ModelRole, Probe, WarmUp};
 use crate::store::{Bulk, Store, WriterHandle, WriterStatus};
-use crate::venue::binance::RestClient;
+use crate::venue::binance::{ClientError, RestClient};
 
 const DAY: Span = Span::from_secs(86_400);
 /// Progress is told at most this often.
@@ -97,6 +97,7 @@ impl Workshop {
                     models = ready;
                     break;
                 }
+                Err(_) if self.is_cancelled() => break,
                 Err(error) => {
                     tracing::warn!(error = %format!("{error:#}"), "learning failed; trying again");
                     self.tell(Learned::Failed { stage: "learning".to_owned(), message: format!("{error:#}") });
@@ -158,7 +159,7 @@ impl Workshop {
     fn prepare(&self) -> anyhow::Result<Vec<ModelRecord>> {
         let interval = self.settings.time_scale.bar;
         self.tell(Learned::Progress { stage: "connecting".to_owned(), done: 0, total: 1 });
-        let instruments = self.runtime.block_on(self.rest.exchange_info(&self.settings.symbols, self.config.fees()))?;
+        let instruments = self.wait(self.rest.exchange_info(&self.settings.symbols, self.config.fees()))?;
         let mut series = Vec::new();
         for (number, instrument) in instruments.into_iter().enumerate() {
             let candles = self.history(&instrument, number as u64)?;
@@ -218,7 +219,17 @@ impl Workshop {
                 let _ = self.events.try_send(Event::Learned(learned));
             }
         };
-        Ok(self.runtime.block_on(self.rest.klines_range(symbol, interval, from, self.rest.venue_now(), progress))?)
+        self.wait(self.rest.klines_range(symbol, interval, from, self.rest.venue_now(), progress))
+    }
+
+    /// Waits for the venue, or for the end of the run.
+    fn wait<T>(&self, work: impl Future<Output = Result<T, ClientError>>) -> anyhow::Result<T> {
+        self.runtime.block_on(async {
+            tokio::select! {
+                done = work => Ok(done?),
+                () = async { while !self.is_cancelled() { tokio::time::sleep(Duration::from_millis(50)).await } } => anyhow::bail!("the run ends"),
+            }
+        })
     }
 
     fn warm_up(&self, symbol: Symbol, candles: &[Candle]) {

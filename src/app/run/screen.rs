@@ -90,6 +90,15 @@ impl Shared {
     }
 }
 
+/// Says that the run has ended when its thread does, however it does.
+pub struct FinishOnDrop(pub Arc<Shared>);
+
+impl Drop for FinishOnDrop {
+    fn drop(&mut self) {
+        self.0.finish();
+    }
+}
+
 /// The terminal of a run.
 pub struct Screen {
     pub ring: LogRing,

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use super::courier::Courier;
 use super::engine_loop::{Ended, EngineLoop, Performer};
 use super::recorder::Recorder;
-use super::screen::{Screen, Shared};
+use super::screen::{FinishOnDrop, Screen, Shared};
 use super::summary::Summary;
 use super::{account, demo, learner, log};
 use crate::app::cli::RunArgs;
@@ -210,11 +210,12 @@ struct Parts {
 
 /// The engine's thread: everything of one run, from its first event to its last.
 fn trade(parts: Parts, config: &Config, runtime: &Runtime, shared: &Arc<Shared>) -> Outcome<Summary> {
+    let _finish = FinishOnDrop(Arc::clone(shared));
     let run = new_run_id()?;
     // The id is durable before anything can carry it.
     parts.opening.store.put_run(&parts.opening.run_record(run, &parts.settings)).map_err(store_failure)?;
     let carried = parts.opening.store.carry().map_err(store_failure)?.map(|c| c.state);
-    let snapshot = carried.as_deref().and_then(|text| serde_json::from_str::<Snapshot>(text).ok());
+    let snapshot = readable(carried.as_deref(), &parts.settings)?;
     let (events, inbox) = mpsc::channel::<Event>(EVENT_QUEUE);
     let (requests, outbox) = mpsc::channel(REQUEST_QUEUE);
     let gateway_config = GatewayConfig {
@@ -261,9 +262,23 @@ fn trade(parts: Parts, config: &Config, runtime: &Runtime, shared: &Arc<Shared>)
     });
     drop(requests);
     runtime.block_on(gateway.ended());
-    let summary = close(parts, run, ended, &models, writer, runtime)?;
-    shared.finish();
-    Ok(summary)
+    close(parts, run, ended, &models, writer, runtime)
+}
+
+/// The carried state, if it can be continued: what does not read, or has lost its market, is refused before anything overwrites it.
+fn readable(carried: Option<&str>, settings: &Settings) -> Outcome<Option<Snapshot>> {
+    let Some(text) = carried else { return Ok(None) };
+    let snapshot: Snapshot = serde_json::from_str(text).map_err(|error| {
+        Failure::refused(format!(
+            "the trading state of the last run does not read ({error}): start the version that wrote it, or restore a backup"
+        ))
+    })?;
+    match snapshot.symbols_in_use().into_iter().find(|symbol| !settings.symbols.contains(symbol)) {
+        Some(symbol) => {
+            Err(Failure::refused(format!("{symbol} still has a position, an order or dust: add it to the symbols until it is closed")))
+        }
+        None => Ok(Some(snapshot)),
+    }
 }
 
 fn start_workshop(

@@ -38,6 +38,7 @@ impl PaperVenue {
         let mut exchange = Exchange::new(ExchangeConfig::new(instruments.clone()));
         let holdings: Vec<(Asset, Qty)> = snapshot.ledger.holdings().collect();
         exchange.open_account(ACCOUNT, &holdings);
+        exchange.continue_trades_after(snapshot.ledger.last_trade());
         let left_over = snapshot
             .orders
             .live()

@@ -14,8 +14,9 @@ use crate::trading::risk::Approved;
 const FINAL_KEPT: usize = 16;
 /// Silence after which an order in doubt is asked for, and between two such questions.
 const ASK_AFTER: Span = Span::from_secs(2);
-/// After this long, "no such order" is proof that a placement never arrived: receive window + processing limit of the venue + slack.
-const SUBMIT_DEADLINE: Span = Span::from_secs(17);
+/// After this long, "no such order" is proof that a placement never arrived: the wait for the disk, a measurement of the clock, the receive
+/// window, the venue's processing limit, and the lag of its queries (20 s and more were seen).
+const SUBMIT_DEADLINE: Span = Span::from_secs(60);
 
 /// What a venue message did to an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,6 +123,10 @@ impl Orders {
         order.venue_filled = order.venue_filled.max(filled);
         match stated.status {
             OrderStatus::Open | OrderStatus::PartiallyFilled => {
+                // Still open well after our cancel: it was lost. Open again, so that it is cancelled again.
+                if order.state == OrderState::CancelSent && at.since(order.updated) >= ASK_AFTER {
+                    order.apply(OrderEvent::CancelRefused, at);
+                }
                 order.apply(OrderEvent::VenueOpen, at);
             }
             OrderStatus::Rejected => {
@@ -354,9 +359,10 @@ mod tests {
         assert!(orders.questions(at(1)).is_empty());
         let asked: usize = (2..40).map(|s| orders.questions(at(s)).len()).sum();
         assert_eq!(asked, 19);
+        let deadline = SUBMIT_DEADLINE.millis() / 1_000;
         assert!(!orders.get(order.id).unwrap().is_final());
-        assert_eq!(orders.missing(order.id, at(16)), Change::None, "too early to be proof");
-        assert_eq!(orders.missing(order.id, at(18)), Change::Updated(order.id));
+        assert_eq!(orders.missing(order.id, at(deadline)), Change::None, "too early to be proof");
+        assert_eq!(orders.missing(order.id, at(deadline + 1)), Change::Updated(order.id));
         assert_eq!(orders.get(order.id).unwrap().state, OrderState::Rejected);
     }
 
@@ -365,6 +371,18 @@ mod tests {
         let (mut orders, order) = placed(10);
         orders.accepted(order.id, OrderId(9), at(1));
         assert_eq!(orders.missing(order.id, at(100)), Change::None);
+    }
+
+    #[test]
+    fn a_lost_cancel_is_seen_and_can_be_sent_again() {
+        let (mut orders, order) = placed(10);
+        orders.accepted(order.id, OrderId(9), at(1));
+        orders.cancel(order.id, at(2));
+        orders.stated(&stated(&order, OrderStatus::Open, 0), at(3));
+        assert_eq!(orders.get(order.id).unwrap().state, OrderState::CancelSent, "the cancel may still be on its way");
+        orders.stated(&stated(&order, OrderStatus::Open, 0), at(5));
+        assert_eq!(orders.get(order.id).unwrap().state, OrderState::Open);
+        assert!(orders.cancel(order.id, at(6)).is_some());
     }
 
     #[test]
@@ -418,7 +436,7 @@ mod tests {
                     Word::Cancel => { orders.cancel(order.id, now); }
                     Word::State(status, filled) => { orders.stated(&stated(&order, status, filled), now); venue_spoke = true; }
                     Word::Unknown => { orders.outcome_unknown(order.id, now); }
-                    Word::Missing => { orders.missing(order.id, now); venue_spoke |= second > 17; }
+                    Word::Missing => { orders.missing(order.id, now); venue_spoke |= at(second as i64).since(at(0)) > SUBMIT_DEADLINE; }
                     Word::CancelRefused => { orders.cancel_refused(order.id, now); }
                 }
                 let seen = orders.get(order.id).unwrap();

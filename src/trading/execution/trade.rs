@@ -127,6 +127,9 @@ pub struct Trade {
     deadline: Timestamp,
     fallback_used: bool,
     exit_request: Option<ExitReason>,
+    /// Refusals of exits in a row: each doubles the pause.
+    #[serde(default)]
+    refusals: u32,
 }
 
 impl Trade {
@@ -156,6 +159,7 @@ impl Trade {
             deadline: at + Span::from_millis(i64::from(rules.entry_deadline_ms)),
             fallback_used: false,
             exit_request: None,
+            refusals: 0,
         }
     }
 
@@ -195,8 +199,18 @@ impl Trade {
         }
     }
 
+    /// The venue refused a target or exit; the next try waits longer, so that nobody is banned for repeating what can not be.
+    pub fn exit_refused(&mut self) {
+        self.refusals = self.refusals.saturating_add(1);
+    }
+
+    fn exit_pause_ms(&self, rules: &ExecutionRules) -> u32 {
+        rules.exit_retry_ms.saturating_mul(1 << self.refusals.min(7))
+    }
+
     /// Adds a fill of one of this trade's orders. `fee_value` is a commission in a third asset, in quote money.
     pub fn on_fill(&mut self, fill: &VenueFill, reference: Reference, instrument: &Instrument, fee_value: Money) {
+        self.refusals = 0;
         let base_fee = if fill.fee_asset == instrument.base { fill.fee } else { Qty::ZERO };
         let quote_fee = if fill.fee_asset == instrument.quote { Money::from_quote(fill.fee) } else { fee_value };
         // The venue settles whole 1e-8 of the quote asset; what it drops is ours when we buy and its when we sell.
@@ -325,7 +339,7 @@ impl Trade {
         if t.bid >= target {
             return self.leave(now, touch, instrument, orders, rules, ExitReason::Target);
         }
-        if self.quiet_for(now, rules.exit_retry_ms) { Step::PlaceTarget { qty: sellable, price: target } } else { Step::Wait }
+        if self.quiet_for(now, self.exit_pause_ms(rules)) { Step::PlaceTarget { qty: sellable, price: target } } else { Step::Wait }
     }
 
     fn leave(
@@ -361,7 +375,7 @@ impl Trade {
         if !sellable.is_positive() {
             return Step::Close { reason };
         }
-        if self.quiet_for(now, rules.exit_retry_ms) { Step::SellNow { qty: sellable } } else { Step::Wait }
+        if self.quiet_for(now, self.exit_pause_ms(rules)) { Step::SellNow { qty: sellable } } else { Step::Wait }
     }
 
     fn quiet_for(&self, now: Timestamp, pause_ms: u32) -> bool {

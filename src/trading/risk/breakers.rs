@@ -86,6 +86,13 @@ impl Breakers {
         self.breach_since = None;
     }
 
+    /// Money came from outside (negative: it left): neither a profit nor a loss.
+    pub fn shift(&mut self, amount: Money) {
+        for reference in [&mut self.peak, &mut self.day_start, &mut self.loss_base, &mut self.equity] {
+            *reference = reference.map(|held| held + amount);
+        }
+    }
+
     #[must_use]
     pub fn halted(&self) -> Option<&HaltReason> {
         self.halted.as_ref()
@@ -174,6 +181,14 @@ mod tests {
         assert_eq!(halts, ["drawdown 501 bps reached its limit 500 bps"]);
         let (_, quiet) = run(&[(0, "10000"), (day, "9950"), (2 * day, "9900"), (3 * day, "9850"), (4 * day, "9800")]);
         assert!(quiet.is_empty());
+    }
+
+    #[test]
+    fn a_transfer_is_neither_profit_nor_loss() {
+        let (mut breakers, _) = run(&[(0, "10000"), (10, "9950")]);
+        breakers.shift("-5000".parse().unwrap());
+        assert_eq!((breakers.daily_loss(), breakers.day_pnl()), ("50".parse().ok(), "-50".parse().ok()));
+        assert_eq!(breakers.on_mark(Timestamp::from_millis(20_000), "4950".parse().ok(), &limits()), None);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! One REST call: admitted by the limiter, signed, sent, read, and retried only where that is safe.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use reqwest::{Client, Method, Response};
@@ -26,6 +26,8 @@ pub(super) const RECEIVE_WINDOW_MS: u32 = 5_000;
 const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
 const SHOWN_CHARS: usize = 120;
 const ATTEMPTS: u32 = 4;
+/// From its decision to its second sending, an order may take this long.
+const PLACED_WITHIN: Duration = Duration::from_secs(3);
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// After a 403 of the firewall, or a 429 that does not say how long.
@@ -93,6 +95,7 @@ impl Http {
 
     /// Sends a call and reads its answer.
     pub async fn call<T: DeserializeOwned>(&self, call: Call, query: Query, terms: Terms) -> Result<T, ClientError> {
+        let begun = Instant::now();
         let mut resynced = false;
         let mut attempt = 0;
         loop {
@@ -103,7 +106,9 @@ impl Http {
             if error.is_clock() && !resynced {
                 resynced = true;
                 // Without a measurement the first refusal stands: it proves that nothing was done.
-                if self.measure_clock().await.is_err() {
+                // Measured too slowly, an order's moment has passed: its maker decides again.
+                let slow = |begun: Instant| !terms.repeatable && begun.elapsed() > PLACED_WITHIN;
+                if self.measure_clock().await.is_err() || slow(begun) {
                     return Err(error);
                 }
                 continue;
@@ -202,6 +207,8 @@ impl Http {
         loop {
             match self.limiter.admit(terms.weight, terms.urgency, self.clock.venue_now()) {
                 Admission::Go => return Ok(()),
+                // An order that waited would arrive in another market, perhaps after it was given up: it is refused, which is certain.
+                Admission::Wait(wait) if !terms.repeatable => return Err(ClientError::Limited { call, wait }),
                 Admission::Wait(pause) => tokio::time::sleep(pause).await,
                 Admission::Refused(wait) => return Err(ClientError::Limited { call, wait }),
             }
