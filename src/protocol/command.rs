@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 pub enum Command {
     /// Stop opening: entries are cancelled, exits and protection stay.
     Halt,
-    /// Allow entries again; latched safety stops are re-armed by this alone.
+    /// Allow entries again; latched safety stops are re-armed by this alone. After a balance mismatch, and while no order lives, what the
+    /// venue holds is accepted as moved from outside.
     Resume,
     /// Halt, and close every position at the market.
     Flatten,
