@@ -15,6 +15,11 @@ pub struct RunId(pub u64);
 #[serde(transparent)]
 pub struct OrderId(pub u64);
 
+/// The venue's id of an order list, unique per account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct OrderListId(pub u64);
+
 /// The venue's id of a trade, unique per symbol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]

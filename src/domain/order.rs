@@ -25,6 +25,26 @@ pub enum OrderKind {
         time_in_force: TimeInForce,
     },
     Market,
+    /// Waits for the last trade to reach `stop` from the losing side (a sell from above, a buy from below), then trades as a market order.
+    StopLoss {
+        stop: Price,
+    },
+    /// As `StopLoss`, then trades as a limit order.
+    StopLossLimit {
+        stop: Price,
+        price: Price,
+        time_in_force: TimeInForce,
+    },
+    /// Waits for the last trade to reach `stop` from the winning side (a sell from below, a buy from above), then trades as a market order.
+    TakeProfit {
+        stop: Price,
+    },
+    /// As `TakeProfit`, then trades as a limit order.
+    TakeProfitLimit {
+        stop: Price,
+        price: Price,
+        time_in_force: TimeInForce,
+    },
 }
 
 impl OrderKind {
@@ -32,8 +52,22 @@ impl OrderKind {
     #[must_use]
     pub const fn price(self) -> Option<Price> {
         match self {
-            Self::LimitMaker { price } | Self::Limit { price, .. } => Some(price),
-            Self::Market => None,
+            Self::LimitMaker { price }
+            | Self::Limit { price, .. }
+            | Self::StopLossLimit { price, .. }
+            | Self::TakeProfitLimit { price, .. } => Some(price),
+            Self::Market | Self::StopLoss { .. } | Self::TakeProfit { .. } => None,
+        }
+    }
+
+    /// The price that sets the order off, if it waits for one.
+    #[must_use]
+    pub const fn stop(self) -> Option<Price> {
+        match self {
+            Self::StopLoss { stop } | Self::StopLossLimit { stop, .. } | Self::TakeProfit { stop } | Self::TakeProfitLimit { stop, .. } => {
+                Some(stop)
+            }
+            Self::LimitMaker { .. } | Self::Limit { .. } | Self::Market => None,
         }
     }
 }

@@ -276,10 +276,15 @@ fn ending(kind: OrderKind, end: End, funded: bool) -> Option<Expiry> {
     match kind {
         _ if !funded => Some(Expiry::Funds),
         _ if end == End::OwnOrder => Some(Expiry::SelfTrade),
-        OrderKind::Market => Some(Expiry::Liquidity),
-        OrderKind::Limit { time_in_force: TimeInForce::Ioc, .. } => Some(Expiry::UnfilledIoc),
-        OrderKind::Limit { time_in_force: TimeInForce::Fok, .. } => Some(Expiry::UnfilledFok),
-        OrderKind::Limit { time_in_force: TimeInForce::Gtc, .. } | OrderKind::LimitMaker { .. } => None,
+        OrderKind::Market | OrderKind::StopLoss { .. } | OrderKind::TakeProfit { .. } => Some(Expiry::Liquidity),
+        OrderKind::LimitMaker { .. } => None,
+        OrderKind::Limit { time_in_force, .. }
+        | OrderKind::StopLossLimit { time_in_force, .. }
+        | OrderKind::TakeProfitLimit { time_in_force, .. } => match time_in_force {
+            TimeInForce::Gtc => None,
+            TimeInForce::Ioc => Some(Expiry::UnfilledIoc),
+            TimeInForce::Fok => Some(Expiry::UnfilledFok),
+        },
     }
 }
 

@@ -220,6 +220,10 @@ impl RestClient {
             OrderKind::LimitMaker { .. } => ("LIMIT_MAKER", None),
             OrderKind::Limit { time_in_force, .. } => ("LIMIT", Some(time_in_force)),
             OrderKind::Market => ("MARKET", None),
+            OrderKind::StopLoss { .. } => ("STOP_LOSS", None),
+            OrderKind::StopLossLimit { time_in_force, .. } => ("STOP_LOSS_LIMIT", Some(time_in_force)),
+            OrderKind::TakeProfit { .. } => ("TAKE_PROFIT", None),
+            OrderKind::TakeProfitLimit { time_in_force, .. } => ("TAKE_PROFIT_LIMIT", Some(time_in_force)),
         };
         let query = Query::new()
             .with("symbol", order.symbol)
@@ -228,6 +232,7 @@ impl RestClient {
             .with_some("timeInForce", time_in_force.map(time_in_force_name))
             .with("quantity", order.qty)
             .with_some("price", order.kind.price())
+            .with_some("stopPrice", order.kind.stop())
             .with("newClientOrderId", order.id)
             .with("newOrderRespType", "FULL");
         let urgency = if opening { Urgency::Opening } else { Urgency::Protective };

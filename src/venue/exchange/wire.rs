@@ -47,14 +47,24 @@ pub(super) const fn order_type(kind: OrderKind) -> &'static str {
         OrderKind::LimitMaker { .. } => "LIMIT_MAKER",
         OrderKind::Limit { .. } => "LIMIT",
         OrderKind::Market => "MARKET",
+        OrderKind::StopLoss { .. } => "STOP_LOSS",
+        OrderKind::StopLossLimit { .. } => "STOP_LOSS_LIMIT",
+        OrderKind::TakeProfit { .. } => "TAKE_PROFIT",
+        OrderKind::TakeProfitLimit { .. } => "TAKE_PROFIT_LIMIT",
     }
 }
 
 pub(super) const fn time_in_force(kind: OrderKind) -> &'static str {
-    match kind {
-        OrderKind::Limit { time_in_force: TimeInForce::Ioc, .. } => "IOC",
-        OrderKind::Limit { time_in_force: TimeInForce::Fok, .. } => "FOK",
-        OrderKind::Limit { .. } | OrderKind::LimitMaker { .. } | OrderKind::Market => "GTC",
+    let stated = match kind {
+        OrderKind::Limit { time_in_force, .. }
+        | OrderKind::StopLossLimit { time_in_force, .. }
+        | OrderKind::TakeProfitLimit { time_in_force, .. } => time_in_force,
+        OrderKind::LimitMaker { .. } | OrderKind::Market | OrderKind::StopLoss { .. } | OrderKind::TakeProfit { .. } => TimeInForce::Gtc,
+    };
+    match stated {
+        TimeInForce::Gtc => "GTC",
+        TimeInForce::Ioc => "IOC",
+        TimeInForce::Fok => "FOK",
     }
 }
 
