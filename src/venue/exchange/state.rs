@@ -2,7 +2,8 @@
 //!
 //! | version | content (bincode 2, standard configuration, fields in this order) |
 //! |---|---|
-//! | 1 | seed u64, origin i64 ns (zero for a replay), executions u64, `matching::Exchange` |
+//! | 1 | no longer read: an exchange without order lists |
+//! | 2 | seed u64, origin i64 ns (zero for a replay), executions u64, `matching::Exchange` |
 //!
 //! A file is replaced as a whole (write beside, sync, rename, sync the folder), so that it is always one complete state.
 
@@ -17,7 +18,7 @@ use super::ExchangeError;
 use crate::domain::Timestamp;
 use crate::matching::Exchange;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// Takes each new state; it must be durable when this returns.
 pub type SaveState = Arc<dyn Fn(&[u8]) -> io::Result<()> + Send + Sync>;

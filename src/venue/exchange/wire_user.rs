@@ -1,12 +1,13 @@
-//! User data events: `executionReport` and `outboundAccountPosition`, with every documented key of a plain order.
+//! User data events: `executionReport` and `outboundAccountPosition`, with every documented key of the orders that are served.
 
 use serde::Serialize;
 
-use super::wire::{Fixed, order_type, side, status, time_in_force};
+use super::wire::{Fixed, expiry_reason, list_number, order_type, self_trade, side, status, time_in_force};
 use crate::domain::{Balance, Money, Price, Qty, Role, Timestamp};
-use crate::matching::{Execution, Report, ReportKind};
+use crate::matching::{Execution, Phase, Prevention, Reject, Report, ReportKind};
 
-/// A change of one order. `c` is the id of the request that caused it, `C` the order's own id where that differs (a cancel).
+/// A change of one order. `c` is the id of the request that caused it, `C` the order's own id where that
+/// differs (a cancel) or its former one (an amend).
 #[derive(Serialize)]
 pub(super) struct ExecutionReport<'a> {
     e: &'static str,
@@ -56,70 +57,123 @@ pub(super) struct ExecutionReport<'a> {
     last_quote: Fixed<Money>,
     #[serde(rename = "Q")]
     quote_order_qty: Fixed<Money>,
-    #[serde(rename = "W")]
-    working_time: i64,
+    #[serde(rename = "W", skip_serializing_if = "Option::is_none")]
+    working_time: Option<i64>,
     #[serde(rename = "V")]
     self_trade_prevention: &'static str,
+    #[serde(rename = "j", skip_serializing_if = "Option::is_none")]
+    strategy_id: Option<u64>,
+    #[serde(rename = "J", skip_serializing_if = "Option::is_none")]
+    strategy_type: Option<u32>,
+    #[serde(rename = "eR", skip_serializing_if = "Option::is_none")]
+    expiry_reason: Option<&'static str>,
+    #[serde(flatten)]
+    prevention: Option<Prevented<'a>>,
+}
+
+/// A trade with oneself that did not happen. `u` is the trade group: the account.
+#[derive(Serialize)]
+struct Prevented<'a> {
+    v: u64,
+    #[serde(rename = "A")]
+    prevented: Fixed<Qty>,
+    #[serde(rename = "B")]
+    last_prevented: Fixed<Qty>,
+    u: u64,
+    #[serde(rename = "U")]
+    counter_order: u64,
+    #[serde(rename = "Cs")]
+    counter_symbol: &'a str,
+    pl: Fixed<Qty>,
+    #[serde(rename = "pL")]
+    price: Fixed<Price>,
+    #[serde(rename = "pY")]
+    quote: Fixed<Money>,
 }
 
 impl<'a> ExecutionReport<'a> {
     /// `request_id`: the client id of the cancel request, when this report is its result.
-    pub fn of(report: &'a Report, execution_id: u64, request_id: Option<&'a str>, now: Timestamp) -> Self {
+    pub fn of(report: &'a Report, request_id: Option<&'a str>, now: Timestamp) -> Self {
         let order = &report.order;
-        let fill = match &report.kind {
-            ReportKind::Fill(execution) => Some(execution),
-            ReportKind::Accepted | ReportKind::Rejected(_) | ReportKind::Canceled | ReportKind::Expired(_) => None,
-        };
-        let (kind, state) = match &report.kind {
-            ReportKind::Accepted => ("NEW", "NEW"),
-            ReportKind::Rejected(_) => ("REJECTED", "REJECTED"),
-            ReportKind::Fill(execution) if execution.cumulative_qty >= order.qty => ("TRADE", "FILLED"),
-            ReportKind::Fill(_) => ("TRADE", "PARTIALLY_FILLED"),
-            ReportKind::Canceled => ("CANCELED", "CANCELED"),
-            ReportKind::Expired(_) => ("EXPIRED", status(order.status)),
-        };
-        let canceled = report.kind == ReportKind::Canceled;
-        let (filled, filled_quote) = match (fill, &report.kind) {
-            (Some(execution), _) => (execution.cumulative_qty, execution.cumulative_quote),
-            (None, ReportKind::Accepted) => (Qty::ZERO, Money::ZERO),
-            (None, _) => (order.filled, order.filled_quote),
+        let (kind, fill, rejected, original_id) = match &report.kind {
+            ReportKind::Accepted | ReportKind::Entered | ReportKind::List(_) => ("NEW", None, "NONE", ""),
+            ReportKind::Rejected(reject) => ("REJECTED", None, reject_reason(*reject), ""),
+            ReportKind::Fill(execution) => ("TRADE", Some(execution), "NONE", ""),
+            ReportKind::Amended { old_client_id } => ("REPLACED", None, "NONE", &**old_client_id),
+            ReportKind::Canceled => ("CANCELED", None, "NONE", &*report.client_id),
+            ReportKind::Expired(_) => ("EXPIRED", None, "NONE", ""),
+            ReportKind::Prevented(_) => ("TRADE_PREVENTION", None, "NONE", ""),
         };
         Self {
             e: "executionReport",
             event_time: now.millis(),
             s: report.symbol.as_str(),
-            c: request_id.unwrap_or(&report.client_id),
+            c: request_id.filter(|_| report.kind == ReportKind::Canceled).unwrap_or(&report.client_id),
             side: side(order.side),
             o: order_type(order.kind),
             f: time_in_force(order.kind),
             q: Fixed(order.qty),
             p: Fixed(order.kind.price().unwrap_or(Price::ZERO)),
-            stop_price: Fixed(Price::ZERO),
+            stop_price: Fixed(order.kind.stop().unwrap_or(Price::ZERO)),
             iceberg_qty: Fixed(Qty::ZERO),
-            g: -1,
-            original_id: if canceled { &report.client_id } else { "" },
+            g: list_number(order.list_id),
+            original_id,
             x: kind,
-            status: state,
-            r: "NONE",
+            status: status(order),
+            r: rejected,
             i: report.order_id.0,
             l: Fixed(fill.map_or(Qty::ZERO, |f| f.qty)),
-            z: Fixed(filled),
+            z: Fixed(order.filled),
             last_price: Fixed(fill.map_or(Price::ZERO, |f| f.price)),
             n: Fixed(fill.map_or(Qty::ZERO, |f| f.fee)),
             fee_asset: fill.map(|f| f.fee_asset.as_str()),
             transaction_time: report.at.millis(),
             t: fill.map_or(-1, trade_number),
-            execution_id,
-            w: matches!(state, "NEW" | "PARTIALLY_FILLED"),
+            execution_id: report.number,
+            w: order.phase == Phase::Working && !order.status.is_final(),
             m: fill.is_some_and(|f| f.role == Role::Maker),
             best_match: fill.is_some(),
             created: order.created_at.millis(),
-            filled_quote: Fixed(filled_quote),
+            filled_quote: Fixed(order.filled_quote),
             last_quote: Fixed(fill.and_then(|f| f.price.notional(f.qty)).unwrap_or(Money::ZERO)),
-            quote_order_qty: Fixed(Money::ZERO),
-            working_time: order.created_at.millis(),
-            self_trade_prevention: "NONE",
+            quote_order_qty: Fixed(order.terms.quote_qty.unwrap_or(Money::ZERO)),
+            working_time: order.working_at.map(Timestamp::millis),
+            self_trade_prevention: self_trade(order.self_trade),
+            strategy_id: order.terms.strategy_id,
+            strategy_type: order.terms.strategy_type,
+            expiry_reason: expiry_reason(order),
+            prevention: match &report.kind {
+                ReportKind::Prevented(prevention) => Some(Prevented::of(report, prevention)),
+                _ => None,
+            },
         }
+    }
+}
+
+impl<'a> Prevented<'a> {
+    fn of(report: &'a Report, prevention: &Prevention) -> Self {
+        Self {
+            v: prevention.match_id,
+            prevented: Fixed(report.order.prevented),
+            last_prevented: Fixed(prevention.qty),
+            u: u64::from(report.account.0),
+            counter_order: prevention.counter_order.0,
+            counter_symbol: report.symbol.as_str(),
+            pl: Fixed(prevention.qty),
+            price: Fixed(prevention.price),
+            quote: Fixed(prevention.price.notional(prevention.qty).unwrap_or(Money::ZERO)),
+        }
+    }
+}
+
+/// Refusals that the user data stream names; any other is `NONE`.
+const fn reject_reason(reject: Reject) -> &'static str {
+    match reject {
+        Reject::InsufficientBalance => "INSUFFICIENT_BALANCES",
+        Reject::WouldTrigger => "STOP_PRICE_WOULD_TRIGGER_IMMEDIATELY",
+        Reject::WouldTake => "WOULD_MATCH_IMMEDIATELY",
+        Reject::OcoPrices => "OCO_BAD_PRICES",
+        _ => "NONE",
     }
 }
 
