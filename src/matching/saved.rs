@@ -21,7 +21,7 @@ struct Saved {
     counters: Counters,
     markets: Vec<SavedMarket>,
     accounts: Vec<(AccountId, Vec<Balance>)>,
-    /// Final orders by the time of their end, then open ones in the order in which they began to work.
+    /// Final orders by the time of their end, then resting ones in the order of their queues, then waiting and pending ones.
     orders: Vec<OrderView>,
     lists: BTreeMap<OrderListId, ListView>,
     closed_lists: VecDeque<OrderListId>,
@@ -56,10 +56,10 @@ struct SavedMarket {
 
 impl Serialize for Exchange {
     fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
-        let mut open: Vec<&OrderView> = self.accounts.keys().flat_map(|account| self.open_orders(*account, None)).collect();
-        open.sort_unstable_by_key(|order| (order.working_at, order.order_id));
         let mut orders: Vec<&OrderView> = self.closed.iter().filter_map(|id| self.orders.view(*id)).collect();
-        orders.append(&mut open);
+        orders.extend(self.markets.iter().flat_map(|market| market.queue.ids()).filter_map(|id| self.orders.view(id)));
+        let waits = |order: &&OrderView| order.phase != Phase::Working;
+        orders.extend(self.accounts.keys().flat_map(|account| self.open_orders(*account, None)).filter(waits));
         let market = |market: &super::market::Market| SavedMarket {
             symbol: market.instrument.symbol,
             rules: market.rules.clone(),
