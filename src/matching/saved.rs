@@ -104,14 +104,7 @@ impl From<Saved> for Exchange {
             }
         }
         for (id, balances) in saved.accounts {
-            exchange.open_account(id, &[]);
-            for balance in balances {
-                exchange.open_account(id, &[(balance.asset, balance.free)]);
-                let place = exchange.assets.iter().position(|asset| *asset == balance.asset);
-                if let (Some(place), Some(customer)) = (place, exchange.accounts.get_mut(&id)) {
-                    customer.held(place).locked = balance.locked;
-                }
-            }
+            exchange.restore_account(id, &balances);
         }
         for order in saved.orders {
             exchange.restore(order);
@@ -127,7 +120,18 @@ impl From<Saved> for Exchange {
 }
 
 impl Exchange {
-    fn restore(&mut self, view: OrderView) {
+    pub(super) fn restore_account(&mut self, id: AccountId, balances: &[Balance]) {
+        let free: Vec<_> = balances.iter().map(|balance| (balance.asset, balance.free)).collect();
+        self.open_account(id, &free);
+        for balance in balances {
+            let place = self.assets.iter().position(|asset| *asset == balance.asset);
+            if let (Some(place), Some(customer)) = (place, self.accounts.get_mut(&id)) {
+                customer.held(place).locked = balance.locked;
+            }
+        }
+    }
+
+    pub(super) fn restore(&mut self, view: OrderView) {
         let Some(place) = self.place_of(view.symbol) else { return };
         let (id, phase, is_final) = (view.order_id, view.phase, view.status.is_final());
         let condition = condition(view.side, view.kind);
