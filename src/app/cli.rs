@@ -56,6 +56,18 @@ pub enum Command {
     /// The memory of trades.
     #[command(subcommand)]
     Memory(MemoryCommand),
+    /// How the running box stands.
+    Status,
+    /// Stop opening in the running box; done when the venue has confirmed every cancel.
+    Halt,
+    /// Let the running box open again.
+    Resume,
+    /// Halt the running box and close every position at the market.
+    Flatten,
+    /// Print the running box's alerts and decisions as they come.
+    Tail,
+    /// The terminal of the running box; leaving it stops nothing.
+    Attach,
     /// Replay a run from its journal (the newest, if none is named).
     Replay {
         run: Option<String>,

@@ -82,6 +82,11 @@ pub fn settings() -> Settings {
 
 /// A few trees grown on noise: they forecast about nothing, about anything.
 pub fn model(role: ModelRole) -> ModelAdopted {
+    model_of(role, bar())
+}
+
+/// The same for another bar.
+pub fn model_of(role: ModelRole, interval: Interval) -> ModelAdopted {
     let width = NAMES.len();
     let mut state = 1_u64;
     let mut noise = move || {
@@ -99,7 +104,7 @@ pub fn model(role: ModelRole) -> ModelAdopted {
         calibration: None,
         threshold_bps: -1e9,
         horizon_bars: 9,
-        interval: bar(),
+        interval,
         cost_bps: 20.0,
     });
     let bytes = artifact.encode().unwrap();

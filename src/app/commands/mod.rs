@@ -23,6 +23,7 @@ mod models;
 mod moment;
 mod progress;
 mod replay;
+mod running;
 mod series;
 mod train;
 
@@ -35,4 +36,5 @@ pub use keep::{backup, compact, verify};
 pub use memory::memory;
 pub use models::models;
 pub use replay::replay;
+pub use running::{attach, flatten, halt, resume, status, tail};
 pub use train::train;

@@ -5,6 +5,7 @@ mod capture;
 mod courier;
 mod demo;
 mod engine_loop;
+mod kill_switch;
 mod learner;
 mod log;
 mod recorder;
