@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::app::Context;
-use crate::app::control::{AskError, Line, socket_path};
+use crate::app::control::{AskError, Line, kill_file, socket_path};
 use crate::app::failure::{Failure, Outcome};
 use crate::app::output::table;
 use crate::domain::ClientOrderId;
@@ -35,6 +35,11 @@ struct StoodDown {
 
 /// The box of the named data file; without a name, the one that runs.
 fn connect(context: &Context) -> Outcome<Line> {
+    connect_to(context).map(|(_, line)| line)
+}
+
+/// The same, with its data file.
+fn connect_to(context: &Context) -> Outcome<(PathBuf, Line)> {
     let candidates: Vec<PathBuf> = match context.config.data_file(Mode::Paper) {
         named if named == context.config.data_file(Mode::Demo) => vec![named],
         real => vec![real, context.config.data_file(Mode::Demo)],
@@ -52,7 +57,7 @@ fn connect(context: &Context) -> Outcome<Line> {
     match (found.len(), trouble) {
         (0, Some(error)) => Err(error.into()),
         (0, None) => Err(Failure::failed("no box runs here")),
-        (1, _) => Ok(found.remove(0).1),
+        (1, _) => Ok(found.remove(0)),
         _ => {
             let names: Vec<String> = found.iter().map(|(file, _)| file.display().to_string()).collect();
             Err(Failure::usage(format!("two boxes run here ({}): name one with --data", names.join(", "))))
@@ -168,14 +173,22 @@ fn stood_down_text(command: Command, answer: &StoodDown) -> String {
 
 /// Allows entries again.
 pub fn resume(context: &Context) -> Outcome {
-    let mut line = connect(context)?;
+    #[derive(Serialize)]
+    struct Resumed<'a> {
+        trading: &'a TradingState,
+    }
+    let (file, mut line) = connect_to(context)?;
+    let switch = kill_file(&file);
+    if switch.exists() {
+        return Err(Failure::refused(format!("{} holds trading halted: remove it first", switch.display())));
+    }
     line.order(Command::Resume)?;
     let asked = Instant::now();
     loop {
         let view = line.view()?;
         let halted = matches!(view.trading, TradingState::Halted { .. });
         if !halted || asked.elapsed() >= Duration::from_secs(5) {
-            context.out.answer(&view.trading, || format!("trading: {:?}", view.trading).to_lowercase())?;
+            context.out.answer(&Resumed { trading: &view.trading }, || format!("trading: {:?}", view.trading).to_lowercase())?;
             return if halted { Err(Failure::refused("a rule halted trading again: see huracan status")) } else { Ok(()) };
         }
         std::thread::sleep(LOOK_EVERY);

@@ -54,3 +54,11 @@ pub fn socket_path(data_file: &Path) -> PathBuf {
     name.push(".sock");
     PathBuf::from(name)
 }
+
+/// The file that halts the box of this data file.
+#[must_use]
+pub fn kill_file(data_file: &Path) -> PathBuf {
+    let mut name = data_file.as_os_str().to_owned();
+    name.push(".halt");
+    PathBuf::from(name)
+}

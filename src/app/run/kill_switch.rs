@@ -3,7 +3,7 @@
 //! The file (`touch data/huracan.redb.halt`) holds trading halted for as long as it is there, also over a restart; after it is removed a
 //! person resumes.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,14 +14,6 @@ use crate::app::failure::Outcome;
 use crate::protocol::{Command, TradingState};
 
 const LOOK_EVERY: Duration = Duration::from_millis(250);
-
-/// The file that halts the box of this data file.
-#[must_use]
-pub fn kill_file(data_file: &Path) -> PathBuf {
-    let mut name = data_file.as_os_str().to_owned();
-    name.push(".halt");
-    PathBuf::from(name)
-}
 
 /// Watches until the run has finished.
 pub fn watch(shared: &Arc<Shared>, file: PathBuf) -> Outcome {
@@ -63,6 +55,7 @@ mod tests {
     use tokio::sync::mpsc;
 
     use super::*;
+    use crate::app::control::kill_file;
     use crate::protocol::{Event, View};
 
     #[test]

@@ -15,7 +15,7 @@ use super::summary::Summary;
 use super::{account, demo, kill_switch, learner, log};
 use crate::app::cli::RunArgs;
 use crate::app::config::{Config, engine_settings};
-use crate::app::control::{ControlServer, Desk, socket_path};
+use crate::app::control::{ControlServer, Desk, kill_file, socket_path};
 use crate::app::failure::{ExitKind, Failure, Outcome};
 use crate::app::{Context, clock};
 use crate::domain::RunId;
@@ -146,7 +146,7 @@ pub fn run(context: Context, args: &RunArgs, mode: Mode) -> Outcome {
     let shared = Shared::new();
     let deadline = args.duration.map(|d| context.started + d);
     let _control = control(&shared, &ring, &data_file);
-    kill_switch::watch(&shared, kill_switch::kill_file(&data_file))?;
+    kill_switch::watch(&shared, kill_file(&data_file))?;
     let screen = if args.headless { None } else { Some(Screen { ring }) };
     let parts = Parts { opening, venue, settings, seed, deadline, model: args.model };
     let worker = {
