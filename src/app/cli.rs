@@ -39,6 +39,8 @@ pub struct Global {
 pub enum Command {
     /// Trade: the demo (default), paper, or live.
     Run(RunArgs),
+    /// The demo's whole box in simulated time: no socket, no file, days in minutes.
+    Simulate(SimulateArgs),
     /// Run the simulated exchange as its own process.
     Exchange(ExchangeArgs),
     /// Import, download, list and check candles.
@@ -147,6 +149,17 @@ pub struct RunArgs {
     /// Speed of a replay.
     #[arg(long, value_enum, default_value_t)]
     pub speed: SpeedArg,
+}
+
+#[derive(Debug, Args)]
+pub struct SimulateArgs {
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=366))]
+    pub days: u32,
+    /// Seed of the market and of training.
+    #[arg(long)]
+    pub seed: Option<u64>,
+    #[arg(long, value_enum, default_value_t)]
+    pub model: ModelArg,
 }
 
 #[derive(Debug, Args)]

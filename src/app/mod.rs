@@ -70,6 +70,7 @@ fn dispatch(cli: Cli, started: std::time::Instant) -> Outcome {
     let context = Context { config, out, started };
     match command.unwrap_or(Command::Run(run)) {
         Command::Run(args) => run::run(context, args),
+        Command::Simulate(args) => run::simulate(&context, &args),
         Command::Exchange(args) => commands::exchange(&context, args),
         Command::Data(command) => commands::data(&context, command),
         Command::Book { captures } => commands::book(&context, &captures),

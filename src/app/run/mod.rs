@@ -10,8 +10,11 @@ mod learner;
 mod log;
 mod recorder;
 mod screen;
+mod simulate;
 mod start;
 mod summary;
+
+pub use simulate::simulate;
 
 use super::Context;
 use super::cli::{ModelArg, RunArgs, SpeedArg};
