@@ -58,6 +58,7 @@ pub fn settings() -> Settings {
             max_spread_bps: Bps::from_bps(20),
             cool_down_ms: 3_000,
             max_clock_drift_ms: 500,
+            ..Limits::default()
         },
         execution: ExecutionRules {
             entry_deadline_ms: 6_000,
