@@ -314,14 +314,14 @@ mod tests {
     fn config() -> TrainConfig {
         let mut config = TrainConfig::default();
         config.policy.updates = UPDATES;
-        config.policy.steps_per_update = 1_024;
+        config.policy.steps_per_update = 768;
         config.policy.ppo.learning_rate = 1e-3;
         config.policy.ppo.hidden = [32, 32];
         config
     }
 
     fn trained(drift_bps: f64, seed: u64) -> (Dataset, TrainedPolicy) {
-        trained_for(UPDATES, 15_000, drift_bps, seed)
+        trained_for(UPDATES, 12_000, drift_bps, seed)
     }
 
     /// What does not ask for a policy that has learned much is asked of less.
@@ -370,8 +370,8 @@ mod tests {
 
     #[test]
     fn the_same_seed_gives_the_same_policy() {
-        let (_, a) = trained_for(2, 6_000, 0.0, 3);
-        let (_, b) = trained_for(2, 6_000, 0.0, 3);
+        let (_, a) = trained_for(2, 8_000, 0.0, 3);
+        let (_, b) = trained_for(2, 8_000, 0.0, 3);
         assert_eq!((a.record, a.episodes), (b.record, b.episodes));
     }
 }

@@ -280,7 +280,7 @@ mod tests {
         let mut view = View { trading, mismatches, ..View::default() };
         let said = resume(&view);
         assert_eq!(said[1], "Accepts 0.05 more BTC as moved from outside: 0.3 there, 0.25 here.");
-        assert_eq!(said[2], "Accepts 0.5 less USDT as moved from outside: 9999.5 there, 10000 here.");
+        assert_eq!(said[2], "Accepts 0.5 less USDT as moved from outside: 9,999.5 there, 10,000 here.");
         assert_eq!(said[3], "What moved from outside is neither profit nor loss.");
         view.orders = fixture::trading().orders;
         assert_eq!(resume(&view)[3], "Not while 2 orders are working: their fills may explain it. Flatten first.");

@@ -1,5 +1,6 @@
 //! Brings a live run up, in order: file, venue, engine, workshop, screen; and takes it down again.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -299,12 +300,13 @@ fn readable(carried: Option<&str>, settings: &Settings) -> Outcome<Option<Snapsh
             "the trading state of the last run does not read ({error}): start the version that wrote it, or restore a backup"
         ))
     })?;
-    match snapshot.symbols_in_use().into_iter().find(|symbol| !settings.symbols.contains(symbol)) {
-        Some(symbol) => {
-            Err(Failure::refused(format!("{symbol} still has a position, an order or dust: add it to the symbols until it is closed")))
-        }
-        None => Ok(Some(snapshot)),
+    let used: BTreeSet<String> =
+        snapshot.symbols_in_use().into_iter().filter(|s| !settings.symbols.contains(s)).map(|s| s.to_string()).collect();
+    if used.is_empty() {
+        return Ok(Some(snapshot));
     }
+    let names: Vec<String> = used.into_iter().collect();
+    Err(Failure::refused(format!("still with a position, an order or dust: {}; add to the symbols until closed", names.join(", "))))
 }
 
 fn start_workshop(
@@ -382,6 +384,6 @@ mod tests {
         assert!(readable(Some(&text(&snapshot)), &settings()).is_ok(), "nothing is held there");
         snapshot.desks.push((gone, "0.5".parse().unwrap(), Money::ZERO, None));
         let said = refusal(&text(&snapshot));
-        assert!(said.contains("OLDUSDT") && said.contains("add it to the symbols"), "{said}");
+        assert!(said.contains("dust: OLDUSDT;") && said.contains("add to the symbols"), "{said}");
     }
 }
