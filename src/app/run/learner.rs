@@ -326,7 +326,7 @@ mod tests {
     }
 
     fn scene() -> Scene {
-        let sets = ["demo.history_days=1", "demo.symbols=[\"BTCUSDT\"]"].map(str::to_owned);
+        let sets = ["demo.history_days=3", "demo.symbols=[\"BTCUSDT\"]"].map(str::to_owned);
         let folder = tempfile::tempdir().unwrap();
         let scope = Scope { mode: Mode::Demo, venue: "simulated".to_owned(), account: "demo".to_owned() };
         let store = Store::open(&folder.path().join("demo.redb"), &Identity { kind: FileKind::Demo, scope }).unwrap();
@@ -377,12 +377,13 @@ mod tests {
     }
 
     #[test]
-    fn a_run_ends_during_download_and_training() {
+    fn a_run_ends_while_it_downloads_or_trains() {
         let scene = scene();
         let venue = Embedded::start(&scene.store, &scene.config, 1, &scene.runtime).unwrap().running;
         for stage in ["downloading", "training"] {
             ends_in(&scene, &venue.rest, Some(Credentials::new(&venue.api_key, &venue.api_secret)), stage);
         }
+        assert_eq!(scene.store.models().unwrap(), [], "the training was broken off");
         scene.runtime.block_on(venue.stop());
     }
 }
