@@ -1,5 +1,6 @@
 //! Brings a live run up, in order: file, venue, engine, workshop, screen; and takes it down again.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -161,7 +162,7 @@ pub fn run(context: Context, args: &RunArgs, mode: Mode) -> Outcome {
         }
         None => shared.stop_on_signals()?,
     }
-    let summary = worker.join().map_err(|_| Failure::failed("the engine thread failed; see the log"))??;
+    let summary = ended(worker)?;
     context.out.answer(&summary, || summary.text())
 }
 
@@ -181,6 +182,11 @@ fn control(shared: &Arc<Shared>, ring: &log::LogRing, data_file: &std::path::Pat
             None
         }
     }
+}
+
+/// What the engine's thread came to: its panic is a failure of the program.
+pub fn ended(worker: std::thread::JoinHandle<Outcome<Summary>>) -> Outcome<Summary> {
+    worker.join().map_err(|_| Failure::failed("the engine thread failed; see the log"))?
 }
 
 fn start_note(settings: &Settings, config: &Config, venue: &str, mode: Mode) -> String {
@@ -232,11 +238,11 @@ struct Parts {
 /// The engine's thread: everything of one run, from its first event to its last.
 fn trade(parts: Parts, config: &Config, runtime: &Runtime, shared: &Arc<Shared>) -> Outcome<Summary> {
     let _finish = FinishOnDrop(Arc::clone(shared));
+    let carried = parts.opening.store.carry().map_err(store_failure)?.map(|c| c.state);
+    let snapshot = readable(carried.as_deref(), &parts.settings)?;
     let run = new_run_id()?;
     // The id is durable before anything can carry it.
     parts.opening.store.put_run(&parts.opening.run_record(run, &parts.settings)).map_err(store_failure)?;
-    let carried = parts.opening.store.carry().map_err(store_failure)?.map(|c| c.state);
-    let snapshot = readable(carried.as_deref(), &parts.settings)?;
     let (events, inbox) = mpsc::channel::<Event>(EVENT_QUEUE);
     let (requests, outbox) = mpsc::channel(REQUEST_QUEUE);
     let gateway_config = GatewayConfig {
@@ -294,12 +300,13 @@ fn readable(carried: Option<&str>, settings: &Settings) -> Outcome<Option<Snapsh
             "the trading state of the last run does not read ({error}): start the version that wrote it, or restore a backup"
         ))
     })?;
-    match snapshot.symbols_in_use().into_iter().find(|symbol| !settings.symbols.contains(symbol)) {
-        Some(symbol) => {
-            Err(Failure::refused(format!("{symbol} still has a position, an order or dust: add it to the symbols until it is closed")))
-        }
-        None => Ok(Some(snapshot)),
+    let used: BTreeSet<String> =
+        snapshot.symbols_in_use().into_iter().filter(|s| !settings.symbols.contains(s)).map(|s| s.to_string()).collect();
+    if used.is_empty() {
+        return Ok(Some(snapshot));
     }
+    let names: Vec<String> = used.into_iter().collect();
+    Err(Failure::refused(format!("still with a position, an order or dust: {}; add to the symbols until closed", names.join(", "))))
 }
 
 fn start_workshop(
@@ -340,4 +347,43 @@ fn close(parts: Parts, run: RunId, ended: Ended, models: &[ModelRecord], writer:
     writer.stop()?;
     parts.opening.store.snapshot().map_err(store_failure)?;
     Ok(summary)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::config;
+    use crate::domain::{Money, Qty, Symbol};
+
+    fn settings() -> Settings {
+        engine_settings(&config::load(&[], std::iter::empty(), &[]).unwrap(), Mode::Live, false)
+    }
+
+    fn refusal(carried: &str) -> String {
+        let failure = readable(Some(carried), &settings()).expect_err("it can not be continued");
+        assert_eq!(failure.kind, ExitKind::Refused);
+        failure.to_string()
+    }
+
+    #[test]
+    fn a_state_that_does_not_read_is_refused_and_says_what_to_do() {
+        let whole = serde_json::to_string(&Engine::new(settings()).snapshot()).unwrap();
+        assert!(readable(Some(&whole), &settings()).unwrap().is_some());
+        assert!(readable(None, &settings()).unwrap().is_none(), "a first run has none");
+        for broken in ["", "{}", &whole[..whole.len() / 2], &whole.replace("realised", "realized")] {
+            assert!(refusal(broken).contains("restore a backup"), "{broken}");
+        }
+    }
+
+    #[test]
+    fn a_market_in_use_must_be_among_the_symbols() {
+        let mut snapshot = Engine::new(settings()).snapshot();
+        let gone: Symbol = "OLDUSDT".parse().unwrap();
+        snapshot.desks.push((gone, Qty::ZERO, Money::ZERO, None));
+        let text = |snapshot: &Snapshot| serde_json::to_string(snapshot).unwrap();
+        assert!(readable(Some(&text(&snapshot)), &settings()).is_ok(), "nothing is held there");
+        snapshot.desks.push((gone, "0.5".parse().unwrap(), Money::ZERO, None));
+        let said = refusal(&text(&snapshot));
+        assert!(said.contains("dust: OLDUSDT;") && said.contains("add to the symbols"), "{said}");
+    }
 }
