@@ -11,6 +11,7 @@ mod recorder;
 mod screen;
 mod start;
 mod summary;
+mod tape;
 
 use super::Context;
 use super::cli::{ModelArg, RunArgs, SpeedArg};
