@@ -34,6 +34,8 @@ pub struct Config {
     pub paper: PaperConfig,
     pub learning: LearningConfig,
     pub gates: GatesConfig,
+    pub record: RecordConfig,
+    pub journal: JournalConfig,
     pub log: LogConfig,
     pub replay: ReplayConfig,
     pub demo: DemoConfig,
@@ -92,6 +94,21 @@ pub struct GatesConfig {
     pub min_sharpe: f64,
     pub min_profit_factor: f64,
     pub min_trades: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordConfig {
+    pub enabled: bool,
+    pub keep_days: u32,
+    pub max_mib: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JournalConfig {
+    /// 0: for ever.
+    pub market_hours: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

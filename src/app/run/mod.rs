@@ -13,6 +13,7 @@ mod screen;
 mod simulate;
 mod start;
 mod summary;
+mod tape;
 
 pub use simulate::simulate;
 

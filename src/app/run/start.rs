@@ -13,6 +13,7 @@ use super::engine_loop::{Ended, EngineLoop, Performer};
 use super::recorder::Recorder;
 use super::screen::{FinishOnDrop, Screen, Shared};
 use super::summary::Summary;
+use super::tape::Tape;
 use super::{account, demo, kill_switch, learner, log};
 use crate::app::cli::RunArgs;
 use crate::app::config::{Config, engine_settings};
@@ -270,7 +271,7 @@ fn trade(parts: Parts, config: &Config, runtime: &Runtime, shared: &Arc<Shared>)
     shared.connect_commands(events);
     let looped = EngineLoop {
         engine: Engine::new(parts.settings.clone()),
-        recorder: Recorder::new(writer.handle()),
+        recorder: Recorder::new(writer.handle()).with_tape(Some(Tape::start(parts.opening.store.clone(), writer.handle(), config)?)),
         performer,
         inbox,
         runtime: runtime.handle().clone(),
@@ -335,7 +336,8 @@ fn start_workshop(
 
 /// The run's end: summary and record into the file, exchange and writer stopped, a consistent copy beside the file.
 fn close(parts: Parts, run: RunId, ended: Ended, models: &[ModelRecord], writer: Writer, runtime: &Runtime) -> Outcome<Summary> {
-    let (engine, recorder, closing) = ended.into_parts();
+    let (engine, mut recorder, closing) = ended.into_parts();
+    recorder.stop_tape();
     let mut summary = Summary::of(&engine, run, 0, &closing.pnl, closing.venue_net_pnl, models);
     summary.replayable = recorder.complete;
     if let Some(embedded) = parts.venue.embedded {
