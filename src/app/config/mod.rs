@@ -17,6 +17,7 @@ use crate::protocol::Mode;
 use crate::trading::decision::{DecisionRules, Exploration};
 use crate::trading::execution::ExecutionRules;
 use crate::trading::risk::Limits;
+use crate::venue::binance::OrderTransport;
 
 /// The whole configuration, as in `config/default.toml`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -55,6 +56,7 @@ pub struct VenueConfig {
     pub api_secret_env: String,
     pub api_key_file: PathBuf,
     pub api_secret_file: PathBuf,
+    pub order_transport: OrderTransport,
     pub maker_fee_bps: Bps,
     pub taker_fee_bps: Bps,
 }

@@ -14,7 +14,7 @@ use super::recorder::Recorder;
 use super::screen::{FinishOnDrop, Screen, Shared};
 use super::summary::Summary;
 use super::tape::Tape;
-use super::{account, demo, kill_switch, learner, log};
+use super::{account, bans, demo, kill_switch, learner, log};
 use crate::app::cli::RunArgs;
 use crate::app::config::{Config, engine_settings};
 use crate::app::control::{ControlServer, Desk, kill_file, socket_path};
@@ -24,7 +24,7 @@ use crate::domain::RunId;
 use crate::engine::{Engine, Fingerprint, Settings, Snapshot};
 use crate::protocol::{Event, Mode, ModelKind, ModelRecord, RunOpened, RunRecord};
 use crate::store::{FileKind, Identity, Scope, Store, StoreError, Writer, WriterHandle};
-use crate::venue::binance::{Credentials, Endpoint, Gateway, GatewayConfig};
+use crate::venue::binance::{Credentials, Endpoint, Gateway, GatewayConfig, Requests};
 
 /// Events that may wait for the engine; beyond it market data is dropped and the book marked as interrupted.
 const EVENT_QUEUE: usize = 32_768;
@@ -254,12 +254,17 @@ fn trade(parts: Parts, config: &Config, runtime: &Runtime, shared: &Arc<Shared>)
         default_fees: config.fees(),
         clock: Arc::new(clock::now),
         stale_after: STALE_AFTER,
+        requests: Requests {
+            transport: config.venue.order_transport,
+            banned_until: bans::kept(&parts.opening.store, &parts.venue.name)?,
+        },
     };
     let gateway = {
         let _inside = runtime.enter();
         Gateway::start(gateway_config, outbox, events.clone())?
     };
     let writer = Writer::start(parts.opening.store.clone(), run, learner::store_probe(events.clone()))?;
+    runtime.spawn(bans::keep(gateway.rest().bans(), writer.handle(), parts.venue.name.clone()));
     let performer = if parts.settings.mode == Mode::Paper {
         Performer::Paper { venue: None, snapshot: snapshot.map(Box::new), requests: requests.clone() }
     } else {
