@@ -12,6 +12,7 @@ use tokio::time::{MissedTickBehavior, timeout};
 
 use super::account::Account;
 use super::clock::LocalClock;
+use super::desk::{Desk, OrderTransport, Requests};
 use super::endpoint::{Credentials, Endpoint};
 use super::error::ClientError;
 use super::http::backoff;
@@ -42,6 +43,7 @@ pub struct GatewayConfig {
     pub clock: LocalClock,
     /// A market stream that says nothing for this long is dead; 15 s in normal use.
     pub stale_after: Duration,
+    pub requests: Requests,
 }
 
 /// A running connection to a venue.
@@ -56,12 +58,15 @@ impl Gateway {
     /// # Errors
     /// When the secure transport cannot be set up.
     pub fn start(config: GatewayConfig, requests: Receiver<Request>, events: Sender<Event>) -> Result<Self, ClientError> {
-        let rest = RestClient::new(config.endpoint.clone(), config.credentials.clone(), config.clock.clone())?;
+        let sending = config.requests;
+        let rest =
+            RestClient::remembering(config.endpoint.clone(), config.credentials.clone(), config.clock.clone(), sending.banned_until)?;
         let out = Outbox(events);
-        let account = Arc::new(Account::new(rest.clone(), out.clone(), config.symbols.clone(), config.carried_orders.clone()));
+        let mut standing = JoinSet::new();
+        let desk = Desk::open(if config.credentials.is_some() { sending.transport } else { OrderTransport::Rest }, &rest, &mut standing);
+        let account = Arc::new(Account::new(rest.clone(), desk, out.clone(), config.symbols.clone(), config.carried_orders.clone()));
         let (snapshots, wanted) = mpsc::channel(SNAPSHOT_REQUESTS);
         let market = MarketStream { rest: rest.clone(), symbols: config.symbols.clone(), out, wanted, stale_after: config.stale_after };
-        let mut standing = JoinSet::new();
         standing.spawn(start_up(config, account.clone(), market));
         let task = tokio::spawn(serve(account, requests, snapshots, standing));
         Ok(Self { rest, task })
@@ -169,6 +174,9 @@ async fn probe_periodically(account: &Account, with_account: bool) {
         if with_account && let Err(error) = account.balances().await {
             account.out.failed(&error).await;
         }
+        if with_account {
+            account.refer().await;
+        }
     }
 }
 
@@ -237,6 +245,7 @@ mod tests {
             default_fees: FEES,
             clock: monotonic_clock(),
             stale_after,
+            requests: Requests::default(),
         };
         Running { requests, events, gateway: Gateway::start(config, taken, out).unwrap() }
     }
