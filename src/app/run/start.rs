@@ -254,10 +254,7 @@ fn trade(parts: Parts, config: &Config, runtime: &Runtime, shared: &Arc<Shared>)
         default_fees: config.fees(),
         clock: Arc::new(clock::now),
         stale_after: STALE_AFTER,
-        requests: Requests {
-            transport: config.venue.order_transport,
-            banned_until: bans::kept(&parts.opening.store, &parts.venue.name)?,
-        },
+        requests: Requests { transport: config.venue.order_transport, banned_until: bans::kept(&parts.opening.store, &parts.venue.name)? },
     };
     let gateway = {
         let _inside = runtime.enter();

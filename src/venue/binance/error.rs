@@ -81,7 +81,9 @@ impl ClientError {
     #[must_use]
     pub fn fate(&self) -> Fate {
         match self {
-            Self::Connect { .. } | Self::Transport { .. } | Self::Offline { .. } | Self::Illegal { .. } => Fate::Refused(VenueRefusal::Other),
+            Self::Connect { .. } | Self::Transport { .. } | Self::Offline { .. } | Self::Illegal { .. } => {
+                Fate::Refused(VenueRefusal::Other)
+            }
             Self::Limited { .. } | Self::RefusedDuringBan { .. } => Fate::Refused(VenueRefusal::RateLimit),
             Self::AgainstRules { .. } => Fate::Refused(VenueRefusal::Filter),
             Self::NoCredentials { .. } => Fate::Refused(VenueRefusal::Credentials),

@@ -16,7 +16,9 @@ pub enum KeyError {
     Empty,
     #[error("the private key is encrypted; write it without a password: openssl pkey -in KEY.pem -out PLAIN.pem, then chmod 600 PLAIN.pem")]
     Encrypted,
-    #[error("the private key's text is damaged: it must be one whole PEM block, from -----BEGIN PRIVATE KEY----- to -----END PRIVATE KEY-----")]
+    #[error(
+        "the private key's text is damaged: it must be one whole PEM block, from -----BEGIN PRIVATE KEY----- to -----END PRIVATE KEY-----"
+    )]
     Damaged,
     #[error("this is a public key; the private one signs")]
     Public,
@@ -194,7 +196,10 @@ yVzbHNWM2frQFXGx1dUphb1FbRxg/RzhA/OKVx/R1B0132uBfBiHxmmakjeHc0dd
         for (text, why) in [
             (" ".to_owned(), KeyError::Empty),
             (block("ENCRYPTED PRIVATE KEY"), KeyError::Encrypted),
-            ("-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nAAAA\n-----END RSA PRIVATE KEY-----".to_owned(), KeyError::Encrypted),
+            (
+                "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nAAAA\n-----END RSA PRIVATE KEY-----".to_owned(),
+                KeyError::Encrypted,
+            ),
             (block("PUBLIC KEY"), KeyError::Public),
             (block("EC PRIVATE KEY"), KeyError::Unsupported),
             (block("PRIVATE KEY"), KeyError::Unsupported),

@@ -11,7 +11,9 @@ use super::query::Query;
 use super::rest_account::Placed;
 use super::rest_wire::OrderWire;
 use super::transport::{Ask, Transport};
-use crate::domain::{ClientOrderId, ListKind, ListLegs, ListState, ListStatus, NewOrder, NewOrderList, OrderId, OrderListId, Symbol, Timestamp};
+use crate::domain::{
+    ClientOrderId, ListKind, ListLegs, ListState, ListStatus, NewOrder, NewOrderList, OrderId, OrderListId, Symbol, Timestamp,
+};
 use crate::venue::market_frame::venue_time;
 
 /// What the venue says about a list.
@@ -179,7 +181,13 @@ mod tests {
     const SENT: ClientOrderId = ClientOrderId { run: RunId(0x1f), sequence: 1 };
 
     fn order(sequence: u64, side: Side, kind: OrderKind) -> NewOrder {
-        NewOrder { id: ClientOrderId { run: RunId(0x1f), sequence }, symbol: "BTCUSDT".parse().unwrap(), side, qty: "0.5".parse().unwrap(), kind }
+        NewOrder {
+            id: ClientOrderId { run: RunId(0x1f), sequence },
+            symbol: "BTCUSDT".parse().unwrap(),
+            side,
+            qty: "0.5".parse().unwrap(),
+            kind,
+        }
     }
 
     fn price(text: &str) -> crate::domain::Price {
@@ -193,7 +201,8 @@ mod tests {
     #[test]
     fn each_kind_of_list_is_written_with_its_own_names() {
         let above = order(2, Side::Sell, OrderKind::LimitMaker { price: price("110") });
-        let below = order(3, Side::Sell, OrderKind::StopLossLimit { stop: price("95"), price: price("94"), time_in_force: TimeInForce::Gtc });
+        let below =
+            order(3, Side::Sell, OrderKind::StopLossLimit { stop: price("95"), price: price("94"), time_in_force: TimeInForce::Gtc });
         assert_eq!(
             sent(ListLegs::Oco { above, below }),
             "listClientOrderId=h000000000000001f-1&symbol=BTCUSDT&side=SELL&quantity=0.5&aboveType=LIMIT_MAKER\

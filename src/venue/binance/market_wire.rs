@@ -90,7 +90,6 @@ impl BookTickerWire {
     }
 }
 
-
 /// `["price", "qty"]`; further elements are ignored.
 pub(super) struct LevelWire(pub Level);
 

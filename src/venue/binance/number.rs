@@ -103,7 +103,9 @@ mod tests {
             assert_eq!(serde_json::from_str::<Num<Price>>(text).unwrap().0.to_string(), wanted, "{text}");
         }
         assert_eq!(serde_json::from_str::<Num<Qty>>("-1e2").unwrap().0.to_string(), "-100");
-        for bad in ["null", "[]", "{}", "true", r#""""#, r#""e5""#, r#""1e""#, r#""1e999""#, r#""1e-9""#, r#""0x10""#, r#""1,5""#, r#""NaN""#] {
+        for bad in
+            ["null", "[]", "{}", "true", r#""""#, r#""e5""#, r#""1e""#, r#""1e999""#, r#""1e-9""#, r#""0x10""#, r#""1,5""#, r#""NaN""#]
+        {
             assert!(serde_json::from_str::<Num<Price>>(bad).is_err(), "{bad}");
         }
     }

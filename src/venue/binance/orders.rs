@@ -46,7 +46,10 @@ pub(super) async fn cancel(via: &impl Transport, id: ClientOrderId, symbol: Symb
     let ask = ask("DELETE", ORDER, "order.cancel", query, Terms::cancel());
     let orders: Vec<VenueOrder> = via.ask::<Cancelled>(&ask).await?.orders().filter_map(|o| Some(o.order(o.our_id()?))).collect();
     // One leg of a list ends the whole list, which is then what is answered.
-    orders.into_iter().find(|o| o.id == id).ok_or(ClientError::Contradiction { call: ask.call, what: "a cancel answered for another order" })
+    orders
+        .into_iter()
+        .find(|o| o.id == id)
+        .ok_or(ClientError::Contradiction { call: ask.call, what: "a cancel answered for another order" })
 }
 
 /// Cancels every order of a market; orders of ours that ended, and how many of others did. None open is no error.
@@ -65,8 +68,7 @@ pub(super) async fn cancel_all(via: &impl Transport, symbol: Symbol) -> Result<O
 /// Makes a resting order smaller in its place in the queue; `qty` is its new whole quantity. The order keeps our id.
 pub(super) async fn amend(via: &impl Transport, id: ClientOrderId, symbol: Symbol, qty: Qty) -> Result<VenueOrder, ClientError> {
     // Without a new id the venue would invent one and the order would no longer be ours.
-    let query =
-        Query::new().with("symbol", symbol).with("origClientOrderId", id).with("newClientOrderId", id).with("newQty", qty);
+    let query = Query::new().with("symbol", symbol).with("origClientOrderId", id).with("newClientOrderId", id).with("newQty", qty);
     let terms = Terms { repeatable: false, cost: Cost { weight: 4, ..Terms::cancel().cost }, ..Terms::cancel() };
     let ask = ask("PUT", "/api/v3/order/amend/keepPriority", "order.amend.keepPriority", query, terms);
     let wire: AmendedWire = via.ask(&ask).await?;

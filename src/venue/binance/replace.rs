@@ -19,7 +19,10 @@ use crate::protocol::{VenueOrder, VenueRefusal};
 pub enum Leg<T> {
     Done(T),
     /// Certain: it was not done.
-    Refused { reason: VenueRefusal, message: String },
+    Refused {
+        reason: VenueRefusal,
+        message: String,
+    },
     /// Certain: the venue did not try.
     NotAttempted,
     /// Not proven: ask.
@@ -136,7 +139,10 @@ mod tests {
     }
 
     pub fn placed() -> String {
-        cancelled().replace("\"origClientOrderId\":\"h000000000000001f-1\",", "").replace("\"x\"", "\"h000000000000001f-2\"").replace("CANCELED", "NEW")
+        cancelled()
+            .replace("\"origClientOrderId\":\"h000000000000001f-1\",", "")
+            .replace("\"x\"", "\"h000000000000001f-2\"")
+            .replace("CANCELED", "NEW")
     }
 
     fn settled(cancel: &str, cancel_response: &str, new: &str, new_response: &str) -> Replaced {
@@ -164,7 +170,8 @@ mod tests {
     #[test]
     fn a_half_that_is_not_proven_is_unknown() {
         let timeout = r#"{"code":-1007,"msg":"Timeout waiting for response from backend server."}"#;
-        for (result, response) in [("SUCCESS", "null"), ("SUCCESS", timeout), ("FAILURE", timeout), ("FAILURE", "null"), ("MAYBE", "null")] {
+        for (result, response) in [("SUCCESS", "null"), ("SUCCESS", timeout), ("FAILURE", timeout), ("FAILURE", "null"), ("MAYBE", "null")]
+        {
             assert_eq!(settled("SUCCESS", &cancelled(), result, response).placed, Leg::Unknown, "{result} {response}");
         }
         let other = placed().replace("-2\"", "-3\"");

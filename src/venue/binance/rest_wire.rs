@@ -8,8 +8,7 @@ use super::lists::ListWire;
 use super::number::Num;
 use super::rest_account::{AccountOrder, AccountState, AccountTrade, Commission, OpenOrders, Placed, Rates};
 use crate::domain::{
-    Asset, Balance, Bps, ClientOrderId, FeeRates, OrderId, OrderListId, OrderStatus, Price, Qty, Role, Side, Symbol,
-    TradeId,
+    Asset, Balance, Bps, ClientOrderId, FeeRates, OrderId, OrderListId, OrderStatus, Price, Qty, Role, Side, Symbol, TradeId,
 };
 use crate::protocol::{VenueFill, VenueOrder};
 use crate::venue::market_frame::venue_time;

@@ -55,13 +55,45 @@ pub enum MarketStatus {
 /// One rule. Multipliers are plain factors of the reference price.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Filter {
-    Price { min: Price, max: Price, tick: Price },
-    PercentPrice { up: Qty, down: Qty, minutes: u32 },
-    PercentPriceBySide { bid_up: Qty, bid_down: Qty, ask_up: Qty, ask_down: Qty, minutes: u32 },
-    Lot { min: Qty, max: Qty, step: Qty },
-    MarketLot { min: Qty, max: Qty, step: Qty },
-    MinNotional { min: Money, market: bool, minutes: u32 },
-    Notional { min: Money, max: Money, min_to_market: bool, max_to_market: bool, minutes: u32 },
+    Price {
+        min: Price,
+        max: Price,
+        tick: Price,
+    },
+    PercentPrice {
+        up: Qty,
+        down: Qty,
+        minutes: u32,
+    },
+    PercentPriceBySide {
+        bid_up: Qty,
+        bid_down: Qty,
+        ask_up: Qty,
+        ask_down: Qty,
+        minutes: u32,
+    },
+    Lot {
+        min: Qty,
+        max: Qty,
+        step: Qty,
+    },
+    MarketLot {
+        min: Qty,
+        max: Qty,
+        step: Qty,
+    },
+    MinNotional {
+        min: Money,
+        market: bool,
+        minutes: u32,
+    },
+    Notional {
+        min: Money,
+        max: Money,
+        min_to_market: bool,
+        max_to_market: bool,
+        minutes: u32,
+    },
     IcebergParts(u32),
     MaxOrders(u32),
     MaxAlgoOrders(u32),
@@ -70,13 +102,21 @@ pub enum Filter {
     MaxOrderAmends(u32),
     MaxPosition(Qty),
     /// Basis points above and below the market.
-    TrailingDelta { min_above: u32, max_above: u32, min_below: u32, max_below: u32 },
+    TrailingDelta {
+        min_above: u32,
+        max_above: u32,
+        min_below: u32,
+        max_below: u32,
+    },
     ExchangeMaxOrders(u32),
     ExchangeMaxAlgoOrders(u32),
     ExchangeMaxIcebergOrders(u32),
     ExchangeMaxOrderLists(u32),
     /// The most of an asset in one order of this account.
-    MaxAsset { asset: String, limit: Qty },
+    MaxAsset {
+        asset: String,
+        limit: Qty,
+    },
     /// A filter this program does not know, by its name.
     Unknown(String),
 }
@@ -122,9 +162,8 @@ impl Filter {
             },
             Self::Lot { min, max, step } => lot("LOT_SIZE", order.qty, min, max, step),
             Self::MarketLot { min, max, step } if at_market => lot("MARKET_LOT_SIZE", order.qty, min, max, step),
-            Self::MinNotional { min, market, .. } => {
-                notional(order, reference, at_market, market).map_or(Ok(()), |value| bounds("MIN_NOTIONAL", "notional", value, min, Money::ZERO))
-            }
+            Self::MinNotional { min, market, .. } => notional(order, reference, at_market, market)
+                .map_or(Ok(()), |value| bounds("MIN_NOTIONAL", "notional", value, min, Money::ZERO)),
             Self::Notional { min, max, min_to_market, max_to_market, .. } => {
                 let low = notional(order, reference, at_market, min_to_market);
                 low.map_or(Ok(()), |value| bounds("NOTIONAL", "notional", value, min, Money::ZERO))?;
@@ -137,7 +176,13 @@ impl Filter {
     }
 }
 
-fn bounds<T: PartialOrd + Default + ToString>(filter: &'static str, what: &'static str, value: T, min: T, max: T) -> Result<(), BrokenRule> {
+fn bounds<T: PartialOrd + Default + ToString>(
+    filter: &'static str,
+    what: &'static str,
+    value: T,
+    min: T,
+    max: T,
+) -> Result<(), BrokenRule> {
     if min > T::default() && value < min {
         return Err(BrokenRule::TooLow { filter, what, value: value.to_string(), bound: min.to_string() });
     }
@@ -261,7 +306,11 @@ mod tests {
 
     #[test]
     fn every_bound_refuses_by_its_name_and_zero_is_no_bound() {
-        let price = |min: &str, max: &str, tick: &str| Filter::Price { min: min.parse().unwrap(), max: max.parse().unwrap(), tick: tick.parse().unwrap() };
+        let price = |min: &str, max: &str, tick: &str| Filter::Price {
+            min: min.parse().unwrap(),
+            max: max.parse().unwrap(),
+            tick: tick.parse().unwrap(),
+        };
         let at = |p: &str| order(Side::Buy, "1", Some(p));
         assert_eq!(said(price("0.01", "1000", "0.01"), &at("10.5"), None), "fine");
         assert_eq!(said(price("1", "1000", "0.01"), &at("0.5"), None), "PRICE_FILTER: price 0.5 is below 1");
@@ -287,7 +336,13 @@ mod tests {
         assert_eq!(said(min(false), &order(Side::Buy, "1", None), Some("9")), "fine");
         assert_eq!(said(min(true), &order(Side::Buy, "1", None), Some("9")), "MIN_NOTIONAL: notional 9 is below 10");
         assert_eq!(said(min(true), &order(Side::Buy, "1", None), None), "fine");
-        let both = Filter::Notional { min: "5".parse().unwrap(), max: "100".parse().unwrap(), min_to_market: true, max_to_market: false, minutes: 5 };
+        let both = Filter::Notional {
+            min: "5".parse().unwrap(),
+            max: "100".parse().unwrap(),
+            min_to_market: true,
+            max_to_market: false,
+            minutes: 5,
+        };
         assert_eq!(said(both.clone(), &order(Side::Buy, "1", Some("101")), None), "NOTIONAL: notional 101 is above 100");
         assert_eq!(said(both.clone(), &order(Side::Buy, "1", None), Some("101")), "fine");
         assert_eq!(said(both, &order(Side::Buy, "1", None), Some("4")), "NOTIONAL: notional 4 is below 5");

@@ -357,7 +357,10 @@ mod tests {
         let mine = r#"{"exchangeFilters":[{"filterType":"EXCHANGE_MAX_NUM_ORDERS","maxNumOrders":1000}],"symbolFilters":[],
             "assetFilters":[{"filterType":"MAX_ASSET","asset":"JPY","limit":"1000000.00000000"},{"filterType":"MAX_ASSET"}]}"#;
         let mine = serde_json::from_str::<MyFiltersWire>(mine).unwrap().filters();
-        assert_eq!(mine, [Filter::ExchangeMaxOrders(1_000), Filter::MaxAsset { asset: "JPY".to_owned(), limit: "1000000".parse().unwrap() }]);
+        assert_eq!(
+            mine,
+            [Filter::ExchangeMaxOrders(1_000), Filter::MaxAsset { asset: "JPY".to_owned(), limit: "1000000".parse().unwrap() }]
+        );
     }
 
     #[test]
@@ -369,7 +372,13 @@ mod tests {
             )
         };
         let long = "X".repeat(40);
-        let list = [market("币安人生USDT", "\"0.0001\""), market(&long, "\"1\""), market("BADTICK", "\"much\""), market("NULLTICK", "null"), "7".to_owned()];
+        let list = [
+            market("币安人生USDT", "\"0.0001\""),
+            market(&long, "\"1\""),
+            market("BADTICK", "\"much\""),
+            market("NULLTICK", "null"),
+            "7".to_owned(),
+        ];
         let rules = read(&format!(r#"{{"symbols":[{}]}}"#, list.join(",")));
         assert_eq!((rules.markets.len(), rules.unreadable), (1, 4));
         assert_eq!((rules.markets[0].symbol.as_str(), rules.markets[0].status), ("币安人生USDT", MarketStatus::Unknown));
