@@ -129,7 +129,7 @@ impl CaptureReader {
                 self.waiting.push_back(Waiting::Ready(Ok(MarketUpdate { symbol, exchange_time, local_time, data })));
             }
             Ok(Frame::Snapshot(snapshot)) => self.waiting.push_back(Waiting::Snapshot { line, local_time, snapshot }),
-            Ok(Frame::Shutdown | Frame::Other) => self.counters.skipped += 1,
+            Ok(Frame::Shutdown | Frame::Refused { .. } | Frame::Other) => self.counters.skipped += 1,
             Err(source) => self.refuse(CaptureError::Message { path: self.path.clone(), line, source }),
         }
     }

@@ -14,19 +14,29 @@
 
 mod account;
 mod clock;
+mod connection;
 mod endpoint;
 mod error;
+mod feed;
 mod gateway;
 mod http;
 mod limiter;
+mod lines;
+mod market_shard;
 mod market_stream;
 mod outbox;
+mod pace;
 mod query;
 mod rest;
 mod rest_wire;
 mod socket;
+mod stop;
+mod stream_rules;
+mod topics;
+mod user_news;
 mod user_stream;
 mod user_wire;
+mod watch;
 
 #[cfg(test)]
 mod test_venue;
@@ -38,3 +48,4 @@ pub use endpoint::{Credentials, Endpoint, EndpointError};
 pub use error::{Call, ClientError, Fate};
 pub use gateway::{Gateway, GatewayConfig};
 pub use rest::{AccountState, AccountTrade, OpenOrders, Placed, RestClient, TradesOf};
+pub use stream_rules::StreamRules;
