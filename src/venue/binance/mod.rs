@@ -39,6 +39,10 @@ mod user_wire;
 mod watch;
 
 #[cfg(test)]
+mod test_stage;
+#[cfg(test)]
+mod test_streams;
+#[cfg(test)]
 mod test_venue;
 #[cfg(test)]
 mod tests;
