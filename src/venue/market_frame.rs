@@ -47,6 +47,7 @@ fn read_stream(name: &str, json: &str) -> Result<Frame, serde_json::Error> {
         "depth" | "depth@100ms" | "depth@1000ms" => Ok(serde_json::from_str::<Wrapped<DepthWire>>(json)?.data.into_frame()),
         "trade" => Ok(serde_json::from_str::<Wrapped<TradeWire>>(json)?.data.into_frame()),
         "bookTicker" => Ok(serde_json::from_str::<Wrapped<QuoteWire>>(json)?.data.into_frame()),
+        "interrupted" => Ok(serde_json::from_str::<Wrapped<InterruptedWire>>(json)?.data.into_frame()),
         "!serverShutdown" => Ok(Frame::Shutdown),
         _ => serde_json::from_str::<IgnoredAny>(json).map(|_| Frame::Other),
     }
@@ -174,6 +175,18 @@ impl QuoteWire {
         let ask = Level { price: self.a.0, qty: self.ask_qty.0 };
         let data = MarketData::Quote(Quote { update_id: self.u, bid, ask });
         Frame::Update { symbol: self.s.0, exchange_time: None, data }
+    }
+}
+
+/// Not the venue's: our own captures keep where a stream broke.
+#[derive(Deserialize)]
+struct InterruptedWire {
+    s: Text<Symbol>,
+}
+
+impl InterruptedWire {
+    fn into_frame(self) -> Frame {
+        Frame::Update { symbol: self.s.0, exchange_time: None, data: MarketData::Interrupted }
     }
 }
 

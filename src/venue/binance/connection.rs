@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::{Bytes, Message, Utf8Bytes};
 
 use super::pace::Pace;
 use super::rest::RestClient;
-use super::socket::{Frame, Socket, SocketError, connect, part, read, write};
+use super::socket::{Arrived, Socket, SocketError, connect, part, read, write};
 use super::stream_rules::StreamRules;
 use crate::domain::Timestamp;
 
@@ -142,9 +142,9 @@ impl Talk {
                     // Any frame shows that someone is there, not that a stream lives.
                     waiting = false;
                     match arrived? {
-                        Frame::Text(text) => self.forward(News::Text(text)).await,
-                        Frame::Binary => self.forward(News::Binary).await,
-                        Frame::SignOfLife => {}
+                        Arrived::Text(text) => self.forward(News::Text(text)).await,
+                        Arrived::Binary => self.forward(News::Binary).await,
+                        Arrived::SignOfLife => {}
                     }
                 }
                 word = to_say.recv(), if held.is_none() => {

@@ -12,6 +12,7 @@ use tokio::time::{MissedTickBehavior, timeout};
 
 use super::account::Account;
 use super::clock::LocalClock;
+use super::desk::{Desk, OrderTransport, Requests};
 use super::endpoint::{Credentials, Endpoint};
 use super::error::ClientError;
 use super::http::backoff;
@@ -46,6 +47,7 @@ pub struct GatewayConfig {
     /// The box's clock, the same that stamps events.
     pub clock: LocalClock,
     pub streams: StreamRules,
+    pub requests: Requests,
 }
 
 /// A running connection to a venue.
@@ -61,16 +63,20 @@ impl Gateway {
     /// # Errors
     /// When the secure transport cannot be set up.
     pub fn start(config: GatewayConfig, requests: Receiver<Request>, events: Sender<Event>) -> Result<Self, ClientError> {
-        let rest = RestClient::new(config.endpoint.clone(), config.credentials.clone(), config.clock.clone())?;
+        let sending = config.requests;
+        let rest =
+            RestClient::remembering(config.endpoint.clone(), config.credentials.clone(), config.clock.clone(), sending.banned_until)?;
         let out = Outbox(events);
-        let account = Arc::new(Account::new(rest.clone(), out.clone(), config.symbols.clone(), config.carried_orders.clone()));
+        let mut standing = JoinSet::new();
+        let desk = Desk::open(if config.credentials.is_some() { sending.transport } else { OrderTransport::Rest }, &rest, &mut standing);
+        let account = Arc::new(Account::new(rest.clone(), desk, out.clone(), config.symbols.clone(), config.carried_orders.clone()));
         let (snapshots, wanted) = mpsc::channel(SNAPSHOT_REQUESTS);
         let (stopper, stop) = stop();
         let (symbols, rules) = (config.symbols.clone(), config.streams.clone());
         let market = MarketStream { rest: rest.clone(), symbols, out, wanted, rules, stop: stop.clone() };
-        let mut standing = JoinSet::new();
-        standing.spawn(start_up(config, account.clone(), market, stop));
-        let task = tokio::spawn(serve(account, requests, snapshots, standing, stopper));
+        let mut streams = JoinSet::new();
+        streams.spawn(start_up(config, account.clone(), market, stop));
+        let task = tokio::spawn(serve(account, requests, snapshots, Standing { streams, others: standing, stopper }));
         Ok(Self { rest, task })
     }
 
@@ -88,13 +94,31 @@ impl Gateway {
     }
 }
 
-async fn serve(
-    account: Arc<Account>,
-    mut requests: Receiver<Request>,
-    snapshots: Sender<Symbol>,
-    mut standing: JoinSet<()>,
+/// Everything that runs beside the requests.
+struct Standing {
+    streams: JoinSet<()>,
+    /// They end with the last request.
+    others: JoinSet<()>,
     stopper: Stopper,
-) {
+}
+
+impl Standing {
+    async fn part(mut self, account: Arc<Account>) {
+        self.stopper.stop();
+        let parted = async {
+            while self.streams.join_next().await.is_some() {}
+            drop(account);
+            while self.others.join_next().await.is_some() {}
+        };
+        if timeout(PARTING, parted).await.is_err() {
+            tracing::warn!("the connections did not part from the venue in time");
+        }
+        self.streams.shutdown().await;
+        self.others.shutdown().await;
+    }
+}
+
+async fn serve(account: Arc<Account>, mut requests: Receiver<Request>, snapshots: Sender<Symbol>, standing: Standing) {
     let mut under_way = JoinSet::new();
     while let Some(request) = requests.recv().await {
         while under_way.try_join_next().is_some() {}
@@ -119,12 +143,7 @@ async fn serve(
     if timeout(FAREWELL, rest).await.is_err() {
         tracing::warn!("requests to the venue were still under way at the end");
     }
-    stopper.stop();
-    let parted = async { while standing.join_next().await.is_some() {} };
-    if timeout(PARTING, parted).await.is_err() {
-        tracing::warn!("the streams did not part from the venue in time");
-    }
-    standing.shutdown().await;
+    standing.part(account).await;
 }
 
 /// Everything that stands, until it is stopped: the streams then part from the venue, the rest just ends.
@@ -208,6 +227,9 @@ async fn probe_periodically(account: &Account, with_account: bool) {
         if with_account && let Err(error) = account.balances().await {
             account.out.failed(&error).await;
         }
+        if with_account {
+            account.refer().await;
+        }
     }
 }
 
@@ -276,6 +298,7 @@ mod tests {
             default_fees: FEES,
             clock: monotonic_clock(),
             streams: StreamRules { silent_after: stale_after, ..StreamRules::default() },
+            requests: Requests::default(),
         };
         Running { requests, events, gateway: Gateway::start(config, taken, out).unwrap() }
     }

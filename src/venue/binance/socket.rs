@@ -9,6 +9,7 @@ use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
 use super::http::install_tls;
+use super::stream_rules::StreamRules;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A small message that does not leave within this time never will.
@@ -37,6 +38,8 @@ pub(super) enum SocketError {
     NoPong(Duration),
     #[error("a new connection did not deliver what the old one does")]
     Deaf,
+    #[error("the connection is renewed before its 24 h limit")]
+    Aged,
     #[error("the venue announced its shutdown")]
     Shutdown,
     #[error("the venue ended the subscription")]
@@ -46,7 +49,7 @@ pub(super) enum SocketError {
 }
 
 impl SocketError {
-    fn transport(source: Error) -> Self {
+    pub fn transport(source: Error) -> Self {
         Self::Transport { source: Box::new(source) }
     }
 }
@@ -60,18 +63,18 @@ pub(super) async fn connect(url: &str) -> Result<Socket, SocketError> {
 }
 
 /// One frame: text, or a sign of life (a ping, answered while reading, or a pong).
-pub(super) enum Frame {
+pub(super) enum Arrived {
     Text(Utf8Bytes),
     Binary,
     SignOfLife,
 }
 
 /// The next frame; safe to cancel.
-pub(super) async fn read(socket: &mut Socket) -> Result<Frame, SocketError> {
+pub(super) async fn read(socket: &mut Socket) -> Result<Arrived, SocketError> {
     match socket.next().await {
-        Some(Ok(Message::Text(text))) => Ok(Frame::Text(text)),
-        Some(Ok(Message::Binary(_))) => Ok(Frame::Binary),
-        Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => Ok(Frame::SignOfLife),
+        Some(Ok(Message::Text(text))) => Ok(Arrived::Text(text)),
+        Some(Ok(Message::Binary(_))) => Ok(Arrived::Binary),
+        Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => Ok(Arrived::SignOfLife),
         Some(Ok(Message::Close(_))) | None => Err(SocketError::Closed),
         Some(Err(source)) => Err(SocketError::transport(source)),
     }
@@ -89,6 +92,11 @@ pub(super) async fn part(mut socket: Socket) {
             tracing::debug!("the venue did not answer a close frame");
         }
     }
+}
+
+/// How long a connection may live in normal use.
+pub(super) fn lifetime() -> Duration {
+    StreamRules::default().lifetime()
 }
 
 /// The pauses between connections.

@@ -323,10 +323,14 @@ async fn rest(State(floor): State<Arc<Mutex<Floor>>>, uri: Uri) -> String {
         "/api/v3/exchangeInfo" => {
             let filters = json!([{ "filterType": "PRICE_FILTER", "minPrice": "1", "maxPrice": "1000", "tickSize": "1" },
                 { "filterType": "LOT_SIZE", "minQty": "1", "maxQty": "9000", "stepSize": "1" }]);
-            let symbols: Vec<Value> = floor.markets.keys().map(|symbol| {
-                let base = symbol.trim_end_matches("USDT");
-                json!({ "symbol": symbol, "status": "TRADING", "baseAsset": base, "quoteAsset": "USDT", "filters": filters })
-            }).collect();
+            let symbols: Vec<Value> = floor
+                .markets
+                .keys()
+                .map(|symbol| {
+                    let base = symbol.trim_end_matches("USDT");
+                    json!({ "symbol": symbol, "status": "TRADING", "baseAsset": base, "quoteAsset": "USDT", "filters": filters })
+                })
+                .collect();
             json!({ "symbols": symbols }).to_string()
         }
         "/api/v3/account/commission" => {

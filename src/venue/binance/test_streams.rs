@@ -12,7 +12,7 @@ use super::market_stream::MarketStream;
 use super::outbox::Outbox;
 use super::stop::{Stopper, stop};
 use super::test_stage::{Floor, Stage};
-use super::{Credentials, Gateway, GatewayConfig, StreamRules, monotonic_clock};
+use super::{Credentials, Gateway, GatewayConfig, Requests, StreamRules, monotonic_clock};
 use crate::domain::{Bps, FeeRates, Level, MarketData, MarketUpdate, Price, Qty, Symbol};
 use crate::protocol::{Event, Request, Stream, VenueEvent};
 
@@ -353,6 +353,7 @@ impl Running {
             default_fees: FeeRates { maker: Bps::from_bps(10), taker: Bps::from_bps(10) },
             clock: monotonic_clock(),
             streams,
+            requests: Requests::default(),
         };
         Self { requests, events, gateway: Gateway::start(config, taken, out).unwrap() }
     }
@@ -372,8 +373,11 @@ impl Running {
 }
 
 const fn is_up(event: &Event, wanted: Stream) -> bool {
-    matches!((event, wanted), (Event::Venue(VenueEvent::Link { stream: Stream::Market, up: true }), Stream::Market)
-        | (Event::Venue(VenueEvent::Link { stream: Stream::User, up: true }), Stream::User))
+    matches!(
+        (event, wanted),
+        (Event::Venue(VenueEvent::Link { stream: Stream::Market, up: true }), Stream::Market)
+            | (Event::Venue(VenueEvent::Link { stream: Stream::User, up: true }), Stream::User)
+    )
 }
 
 #[tokio::test]
