@@ -129,7 +129,7 @@ impl CaptureReader {
                 self.waiting.push_back(Waiting::Ready(Ok(MarketUpdate { symbol, exchange_time, local_time, data })));
             }
             Ok(Frame::Snapshot(snapshot)) => self.waiting.push_back(Waiting::Snapshot { line, local_time, snapshot }),
-            Ok(Frame::Shutdown | Frame::Other) => self.counters.skipped += 1,
+            Ok(Frame::Shutdown | Frame::Refused { .. } | Frame::Other) => self.counters.skipped += 1,
             Err(source) => self.refuse(CaptureError::Message { path: self.path.clone(), line, source }),
         }
     }
@@ -186,7 +186,7 @@ pub fn read_update(json: &str, market: Option<Symbol>, local_time: Timestamp) ->
         Frame::Snapshot(snapshot) => {
             market.map(|symbol| MarketUpdate { symbol, exchange_time: None, local_time, data: MarketData::Snapshot(snapshot) })
         }
-        Frame::Shutdown | Frame::Other => None,
+        Frame::Shutdown | Frame::Refused { .. } | Frame::Other => None,
     })
 }
 

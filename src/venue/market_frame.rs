@@ -24,6 +24,11 @@ pub(super) enum Frame {
     Snapshot(BookSnapshot),
     /// The venue is about to close the connection.
     Shutdown,
+    /// The answer to a request that the venue did not take.
+    Refused {
+        code: i64,
+        message: String,
+    },
     /// Well-formed, but none of ours: another stream, or an answer to a request.
     Other,
 }
@@ -56,6 +61,7 @@ fn read_bare(json: &str) -> Result<Frame, serde_json::Error> {
             Ok(Frame::Snapshot(BookSnapshot { last_update_id, bids: levels(bids), asks: levels(asks) }))
         }
         BareWire { last_update_id: Some(_), .. } => Err(de::Error::custom("a snapshot without both sides")),
+        BareWire { error: Some(RefusalWire { code, msg }), .. } => Ok(Frame::Refused { code, message: msg.into_owned() }),
         _ => Ok(Frame::Other),
     }
 }
@@ -93,6 +99,15 @@ struct BareWire<'a> {
     last_update_id: Option<u64>,
     bids: Option<Vec<LevelWire>>,
     asks: Option<Vec<LevelWire>>,
+    #[serde(borrow)]
+    error: Option<RefusalWire<'a>>,
+}
+
+#[derive(Deserialize)]
+struct RefusalWire<'a> {
+    code: i64,
+    #[serde(borrow)]
+    msg: Cow<'a, str>,
 }
 
 #[derive(Deserialize)]
@@ -259,7 +274,11 @@ mod tests {
         ] {
             assert!(matches!(read_frame(other), Ok(Frame::Other)), "{other}");
         }
-        assert!(matches!(read_frame(r#"{"e":"serverShutdown","E":1}"#), Ok(Frame::Shutdown)));
+        for shutdown in [r#"{"e":"serverShutdown","E":1}"#, r#"{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1}}"#] {
+            assert!(matches!(read_frame(shutdown), Ok(Frame::Shutdown)), "{shutdown}");
+        }
+        let refused = read_frame(r#"{"error":{"code":2,"msg":"Invalid request: unknown stream"},"id":4}"#);
+        assert!(matches!(refused, Ok(Frame::Refused { code: 2, message }) if message.starts_with("Invalid")));
         for bad in [
             "",
             "null",

@@ -24,13 +24,11 @@ use crate::domain::RunId;
 use crate::engine::{Engine, Fingerprint, Settings, Snapshot};
 use crate::protocol::{Event, Mode, ModelKind, ModelRecord, RunOpened, RunRecord};
 use crate::store::{FileKind, Identity, Scope, Store, StoreError, Writer, WriterHandle};
-use crate::venue::binance::{Credentials, Endpoint, Gateway, GatewayConfig, Requests};
+use crate::venue::binance::{Credentials, Endpoint, Gateway, GatewayConfig, Requests, StreamRules};
 
 /// Events that may wait for the engine; beyond it market data is dropped and the book marked as interrupted.
 const EVENT_QUEUE: usize = 32_768;
 const REQUEST_QUEUE: usize = 1_024;
-/// A market stream that says nothing for this long is reconnected.
-const STALE_AFTER: Duration = Duration::from_secs(15);
 
 /// The data file of a run, and what a run record needs.
 pub struct Opening {
@@ -253,7 +251,7 @@ fn trade(parts: Parts, config: &Config, runtime: &Runtime, shared: &Arc<Shared>)
         carried_orders: snapshot.as_ref().map(Snapshot::open_orders).unwrap_or_default(),
         default_fees: config.fees(),
         clock: Arc::new(clock::now),
-        stale_after: STALE_AFTER,
+        streams: StreamRules::default(),
         requests: Requests { transport: config.venue.order_transport, banned_until: bans::kept(&parts.opening.store, &parts.venue.name)? },
     };
     let gateway = {

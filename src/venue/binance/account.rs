@@ -14,7 +14,7 @@ use super::orders;
 use super::outbox::{Outbox, described};
 use super::rest::RestClient;
 use super::rest_account::{OpenOrders, Placed, TradesOf};
-use crate::domain::{Asset, Balance, ClientOrderId, NewOrder, Qty, Symbol};
+use crate::domain::{Asset, Balance, ClientOrderId, NewOrder, OrderId, Qty, Symbol, TradeId};
 use crate::protocol::{FailureKind, VenueEvent, VenueOrder, VenueRefusal};
 
 /// The venue's trade list may lag its order list; how often and how long we wait for it.
@@ -22,6 +22,8 @@ const TRADE_LAG_CHECKS: u32 = 4;
 const TRADE_LAG: Duration = Duration::from_millis(300);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// Trades, and orders, of a market that are remembered to find those that were not told.
+const REMEMBERED: usize = 1_024;
 
 pub(super) struct Account {
     pub rest: RestClient,
@@ -31,6 +33,8 @@ pub(super) struct Account {
     symbols: Vec<Symbol>,
     /// Orders of ours that no word of the venue has ended yet.
     live: Mutex<BTreeMap<ClientOrderId, Symbol>>,
+    /// What was told of trades, to find those that were not.
+    told: Mutex<BTreeMap<Symbol, Told>>,
     /// Orders that are being asked about: a question that waits (for a ban's end) must not be joined by another every two seconds.
     asking: Mutex<BTreeSet<ClientOrderId>>,
     /// The account is being asked for.
@@ -51,6 +55,7 @@ impl Account {
             desk,
             symbols,
             live: Mutex::new(carried.into_iter().collect()),
+            told: Mutex::new(BTreeMap::new()),
             asking: Mutex::new(BTreeSet::new()),
             stating: AtomicBool::new(false),
             watched: Mutex::new(BTreeSet::new()),
@@ -62,6 +67,10 @@ impl Account {
 
     fn live(&self) -> std::sync::MutexGuard<'_, BTreeMap<ClientOrderId, Symbol>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn told(&self) -> std::sync::MutexGuard<'_, BTreeMap<Symbol, Told>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn watch(&self, assets: impl Iterator<Item = Asset>) {
@@ -103,6 +112,16 @@ impl Account {
 
     /// Tells an event and forgets the order that it ends.
     pub async fn tell(&self, event: VenueEvent) {
+        match &event {
+            VenueEvent::Fill(fill) => {
+                let mut told = self.told();
+                let market = told.entry(fill.symbol).or_default();
+                market.order(fill.order_id, fill.id);
+                market.trade(fill.trade_id);
+            }
+            VenueEvent::Order(order) => self.told().entry(order.symbol).or_default().order(order.order_id, order.id),
+            _ => {}
+        }
         if let VenueEvent::Order(order) = &event
             && order.status.is_final()
         {
@@ -202,7 +221,7 @@ impl Account {
             let complete = trades.iter().map(|t| t.qty).sum::<Qty>() >= order.filled;
             if complete || check == TRADE_LAG_CHECKS {
                 for trade in trades {
-                    self.out.venue(VenueEvent::Fill(trade.into_fill(order.id))).await;
+                    self.tell(VenueEvent::Fill(trade.into_fill(order.id))).await;
                 }
                 break;
             }
@@ -292,12 +311,65 @@ impl Account {
                 self.try_query(id, symbol).await?;
             }
         }
+        self.tell_missed_trades().await?;
         let balances = self.held().await?;
         if self.epoch.load(Ordering::SeqCst) != epoch {
             return Ok(false);
         }
         self.out.venue(VenueEvent::Reconciled { at, balances, open: open.ours, foreign_orders: open.foreign }).await;
         Ok(true)
+    }
+
+    /// Trades since the last comparison that the stream did not bring, of orders whose end was told already.
+    async fn tell_missed_trades(&self) -> Result<(), ClientError> {
+        let since: Vec<(Symbol, TradeId)> = self.told().iter().filter_map(|(symbol, told)| Some((*symbol, told.since?))).collect();
+        for (symbol, from) in since {
+            let trades = self.rest.my_trades(symbol, TradesOf::From(from)).await?;
+            let last = trades.last().map(|trade| trade.trade_id);
+            for trade in trades {
+                let missed = self.told().get(&symbol).and_then(|told| told.missed(trade.order_id, trade.trade_id));
+                if let Some(id) = missed {
+                    tracing::warn!(%symbol, trade = trade.trade_id.0, "a trade that the stream did not bring");
+                    self.tell(VenueEvent::Fill(trade.into_fill(id))).await;
+                }
+            }
+            if let Some(told) = self.told().get_mut(&symbol) {
+                told.since = told.since.max(last);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The newest orders and trades of one market that were told.
+#[derive(Debug, Default)]
+struct Told {
+    /// The trade that the next comparison begins at.
+    since: Option<TradeId>,
+    orders: BTreeMap<OrderId, ClientOrderId>,
+    trades: BTreeSet<TradeId>,
+}
+
+impl Told {
+    fn order(&mut self, order: OrderId, id: ClientOrderId) {
+        self.orders.insert(order, id);
+        if self.orders.len() > REMEMBERED {
+            self.orders.pop_first();
+        }
+    }
+
+    fn trade(&mut self, trade: TradeId) {
+        self.since.get_or_insert(trade);
+        self.trades.insert(trade);
+        if self.trades.len() > REMEMBERED {
+            // What is forgotten is not compared again.
+            self.since = self.since.max(self.trades.pop_first().map(|oldest| TradeId(oldest.0 + 1)));
+        }
+    }
+
+    /// Whose trade it is, if it is ours and was not told.
+    fn missed(&self, order: OrderId, trade: TradeId) -> Option<ClientOrderId> {
+        if self.trades.contains(&trade) { None } else { self.orders.get(&order).copied() }
     }
 }
 
