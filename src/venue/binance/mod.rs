@@ -9,6 +9,15 @@
 //! 3. Signatures match the documented vectors (`query::tests::*_match_the_documented_vectors`).
 //! 4. After a 429 or 418 nothing is sent until the venue allows it (`tests::after_429_everything_waits_as_long_as_told`).
 //! 5. A book is announced broken before it is announced again (`gateway::tests::a_broken_market_stream_is_announced_and_comes_back`).
+//! 6. Connections are renewed without a gap, a repetition or an interruption
+//!    (`test_streams::ten_renewals_under_load_lose_and_double_nothing`, `feed::tests::two_connections_make_one_sequence`,
+//!    `test_streams::the_user_stream_is_renewed_without_a_hole_and_each_fill_is_told_once`).
+//! 7. Order and repetition of the account's messages change nothing
+//!    (`user_news::tests::order_and_repetition_of_messages_change_nothing`).
+//! 8. A stream that falls silent is found, subscribed again, then costs its connection
+//!    (`test_streams::a_stream_that_stays_silent_costs_the_connection_but_not_the_others`).
+//! 9. Queues are bounded: market data that finds no room breaks its book, the account's messages hold the venue back
+//!    (`test_streams::a_reader_that_is_too_slow_loses_its_book_and_gets_a_new_one`).
 //!
 //! *Never*: decide anything; let a wire type escape; send a placement twice.
 
