@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
-use axum::extract::{State, Uri};
+use axum::extract::State;
+use axum::http::Uri;
 use axum::response::Response;
 use axum::routing::any;
 use futures_util::{SinkExt, StreamExt};
