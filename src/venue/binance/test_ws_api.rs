@@ -44,7 +44,10 @@ fn banned(text: &str) -> String {
 }
 
 fn late(text: &str) -> String {
-    format!(r#"{{"id":{},"status":400,"error":{{"code":-1021,"msg":"Timestamp for this request is outside of the recvWindow."}}}}"#, id_of(text))
+    format!(
+        r#"{{"id":{},"status":400,"error":{{"code":-1021,"msg":"Timestamp for this request is outside of the recvWindow."}}}}"#,
+        id_of(text)
+    )
 }
 
 fn rest_answer(seen: &Seen) -> Answer {
