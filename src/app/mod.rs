@@ -14,6 +14,7 @@ mod clock;
 mod commands;
 mod config;
 mod failure;
+mod history;
 mod output;
 mod run;
 mod training;

@@ -18,6 +18,8 @@
 //! 6. A broken disk is a state, not a panic or a hang (`writer::tests::a_full_disk_is_told_once_and_for_all_and_nobody_hangs`).
 //! 7. What a newer program wrote is refused, never misread (`codec::tests::a_record_from_a_newer_program_is_refused_and_says_so`,
 //!    `file::tests::a_file_from_a_newer_program_is_refused`).
+//! 8. Candles and the word of where they came from are one transaction, and no stretch has two origins
+//!    (`history::tests::spans_say_what_a_list_of_minutes_would_say`, `history::tests::another_exchange_gives_way_with_all_its_candles`).
 //!
 //! *Never*: let a type of the file layer escape; interpret a record beyond its key; read a clock for anything that is stored.
 
@@ -31,6 +33,7 @@ mod codec;
 mod crash;
 mod error;
 mod file;
+mod history;
 mod identity;
 mod journal;
 mod pages;

@@ -4,5 +4,6 @@
 mod desk;
 mod door;
 mod engine;
+mod history;
 mod kill;
 mod tidy;

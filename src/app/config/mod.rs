@@ -24,6 +24,7 @@ use crate::trading::risk::Limits;
 pub struct Config {
     pub data: DataConfig,
     pub venue: VenueConfig,
+    pub history: HistoryConfig,
     pub markets: MarketsConfig,
     pub time_scale: TimeScale,
     pub limits: Limits,
@@ -55,6 +56,20 @@ pub struct VenueConfig {
     pub api_secret_file: PathBuf,
     pub maker_fee_bps: Bps,
     pub taker_fee_bps: Bps,
+}
+
+/// Where history comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HistoryConfig {
+    pub rest: String,
+    pub mirror: String,
+    pub archive: String,
+    pub kraken: String,
+    pub coinbase: String,
+    pub parallel: u32,
+    pub attempts: u32,
+    pub pause_ms: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,7 +2,9 @@
 
 mod export;
 mod fetch;
+mod gap_list;
 mod import;
+mod repair;
 mod stored;
 mod trades;
 
@@ -17,7 +19,12 @@ pub fn data(context: &Context, command: DataCommand) -> Outcome {
         DataCommand::Import { files, symbol, interval, instrument } => {
             import::import(context, &import::Wanted { files, symbol, interval, instrument })
         }
-        DataCommand::Fetch { symbol, interval, since, venue } => fetch::fetch(context, &fetch::Wanted { symbol, interval, since, venue }),
+        DataCommand::Fetch { symbol, interval, since, until, source, trades, venue } => {
+            fetch::fetch(context, &fetch::Wanted { symbols: symbol, interval, since, until, source, trades, venue })
+        }
+        DataCommand::Repair { symbol, interval, source, venue } => {
+            repair::repair(context, &repair::Wanted { symbols: symbol, interval, source, venue })
+        }
         DataCommand::List => stored::list(context),
         DataCommand::Check => stored::check(context),
         DataCommand::Export { out } => export::export(context, &out),
