@@ -4,6 +4,7 @@
 mod desk;
 mod door;
 mod engine;
+mod history;
 mod honest;
 mod kill;
 mod tidy;
