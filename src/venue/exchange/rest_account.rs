@@ -34,17 +34,7 @@ pub(super) fn answer(hall: &mut Hall, endpoint: Endpoint, params: &Params) -> Re
         Endpoint::MyTrades => my_trades(hall, params).map(Done::from),
         Endpoint::Account => account(hall, params).map(Done::from),
         Endpoint::Commission => commission(hall, params).map(Done::from),
-        Endpoint::Ping
-        | Endpoint::Time
-        | Endpoint::ExchangeInfo
-        | Endpoint::Depth
-        | Endpoint::Trades
-        | Endpoint::AggTrades
-        | Endpoint::Klines
-        | Endpoint::AvgPrice
-        | Endpoint::Ticker24h
-        | Endpoint::TickerPrice
-        | Endpoint::BookTicker => super::rest_market::answer(hall, endpoint, params).map(Done::from),
+        _ => super::rest_market::answer(hall, endpoint, params).map(Done::from),
     }
 }
 

@@ -50,7 +50,7 @@ impl Door {
     pub async fn clear_faults(&self) {
         self.faults.clear();
         self.clock.unstep();
-        locked(&self.weights).pardon();
+        locked(&self.callers).pardon();
         let halted = {
             let mut held = locked(&self.held);
             held.hidden.clear();
@@ -114,9 +114,9 @@ impl Door {
 
     fn banned(&self, from: IpAddr, secs: u32) -> Reply {
         let now = self.clock.steady();
-        let mut weights = locked(&self.weights);
-        weights.ban(from, now + Span::from_secs(i64::from(secs)));
-        weights.admit(from, 0, now).err().map_or_else(|| self.limited(secs), Reply::from)
+        let mut callers = locked(&self.callers);
+        callers.ban(from, now + Span::from_secs(i64::from(secs)));
+        callers.admit(from, 0, now).err().map_or_else(|| self.limited(secs), Reply::from)
     }
 
     fn hide(&self, body: &str, long: Duration) {
