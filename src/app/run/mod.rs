@@ -1,16 +1,22 @@
 //! `run`: demo, paper or live, with a terminal or without; and captures in simulated time.
 
 mod account;
+mod bans;
 mod capture;
 mod courier;
 mod demo;
 mod engine_loop;
+mod kill_switch;
 mod learner;
 mod log;
 mod recorder;
 mod screen;
+mod simulate;
 mod start;
 mod summary;
+mod tape;
+
+pub use simulate::simulate;
 
 use super::Context;
 use super::cli::{ModelArg, RunArgs, SpeedArg};

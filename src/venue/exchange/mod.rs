@@ -6,8 +6,8 @@
 //! One thread owns the exchange (`floor`); doors check signatures and limits and hand it jobs. The market moves every 25 ms.
 //!
 //! Served beyond Binance: klines of `5s`; `/control/faults`, by which the exchange goes wrong on purpose (`faults`).
-//! Not served: SBE, FIX. The account's own orders and trades do not appear in the public market: its trade ids are a function of time,
-//! and a taker's trade between them would either break their order or, for a maker, show the same trade twice.
+//! Not served: iceberg, trailing and pegged orders, OPO lists, SOR, SBE. The account's own orders and trades do not appear in the public
+//! market: its trade ids are a function of time, a taker's trade between them would break their order, and a maker's is there already.
 //!
 //! Invariants
 //! 1. What was acknowledged survives a restart (`tests::trading::a_restart_keeps_orders_balances_and_trades`).
@@ -43,12 +43,14 @@ mod interval;
 mod known_params;
 mod limits;
 mod line;
+mod lists;
 mod market;
 mod micros;
 mod outbound;
 mod params;
 mod placement;
 mod refusal;
+mod replace;
 mod replay;
 mod reply;
 mod rest;
@@ -67,6 +69,7 @@ mod ticker;
 mod topic;
 mod trading;
 mod wire;
+mod wire_list;
 mod wire_market;
 mod wire_order;
 mod wire_user;

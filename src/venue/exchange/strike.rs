@@ -17,6 +17,7 @@ use super::gate::{Peer, Standing, Switch};
 use super::refusal::ApiError;
 use super::reply::Reply;
 use crate::domain::{Span, Symbol};
+use crate::matching::SymbolStatus;
 
 /// How often faults that strike by themselves are looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
@@ -225,12 +226,13 @@ impl Door {
                 held.halted.insert(symbol)
             };
         }
-        let set = self.floor.run(move |hall| {
-            if let Some(mut instrument) = hall.exchange.instrument(symbol).cloned() {
-                instrument.trading = phase == Phase::Trading;
-                hall.exchange.set_instrument(instrument);
-            }
-        });
+        let status = match phase {
+            Phase::Trading => SymbolStatus::Trading,
+            Phase::Halt => SymbolStatus::Halt,
+            Phase::Break => SymbolStatus::Break,
+            Phase::CancelOnly => SymbolStatus::CancelOnly,
+        };
+        let set = self.floor.run(move |hall| hall.exchange.set_status(symbol, status));
         if let Err(error) = set.await {
             tracing::warn!(%error, %symbol, "the status was not changed");
         }
