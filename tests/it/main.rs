@@ -4,5 +4,6 @@
 mod desk;
 mod door;
 mod engine;
+mod honest;
 mod kill;
 mod tidy;
