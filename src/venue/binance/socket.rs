@@ -9,7 +9,6 @@ use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
 use super::http::install_tls;
-use super::stream_rules::StreamRules;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A small message that does not leave within this time never will.
@@ -38,8 +37,6 @@ pub(super) enum SocketError {
     NoPong(Duration),
     #[error("a new connection did not deliver what the old one does")]
     Deaf,
-    #[error("the connection is renewed before its 24 h limit")]
-    Aged,
     #[error("the venue announced its shutdown")]
     Shutdown,
     #[error("the venue ended the subscription")]
@@ -92,11 +89,6 @@ pub(super) async fn part(mut socket: Socket) {
             tracing::debug!("the venue did not answer a close frame");
         }
     }
-}
-
-/// How long a connection may live in normal use.
-pub(super) fn lifetime() -> Duration {
-    StreamRules::default().lifetime()
 }
 
 /// The pauses between connections.

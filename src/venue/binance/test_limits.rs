@@ -11,7 +11,6 @@ use crate::domain::{Bps, FeeRates, OrderKind, OrderStatus, Timestamp};
 use crate::protocol::{Event, FailureKind, VenueEvent, VenueRefusal};
 
 const FEES: FeeRates = FeeRates { maker: Bps::from_bps(10), taker: Bps::from_bps(10) };
-const BOOK: &str = r#"{"lastUpdateId":1,"bids":[],"asks":[]}"#;
 const BANNED: &str =
     r#"{"code":-1003,"msg":"Way too much request weight used; IP banned until 1. Please use WebSocket Streams for live updates."}"#;
 
