@@ -49,9 +49,9 @@ fn each_filter_has_its_code_and_text() {
         assert_eq!(venue.exchange.screen(US, &wanted), Err(reject), "filters and counts are screened without funds");
     }
     let mut venue = with(usual());
-    for (side, at) in [(Side::Sell, "500"), (Side::Buy, "20")] {
-        venue.place("edge", side, "1", gtc(at)).unwrap();
-        venue.exchange.cancel(super::at(1), US, name("BTCUSDT"), OrderRef::Client("edge"), &mut venue.reports).unwrap();
+    for (side, edge) in [(Side::Sell, "500"), (Side::Buy, "20")] {
+        venue.place("edge", side, "1", gtc(edge)).unwrap();
+        venue.exchange.cancel(at(1), US, name("BTCUSDT"), OrderRef::Client("edge"), &mut venue.reports).unwrap();
     }
 }
 
