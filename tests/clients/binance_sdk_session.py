@@ -78,13 +78,13 @@ async def first(register, wanted=lambda message: True):
 async def market_streams(t, streams):
     connection = await streams.create_connection()
     for what, opening in [
-        ("trades", connection.trade(symbol="btcusdt")), ("aggregated trades", connection.agg_trade(symbol="btcusdt")),
-        ("klines", connection.kline(symbol="btcusdt", interval="1m")), ("depth", connection.diff_book_depth(symbol="btcusdt")),
-        ("top of the book", connection.partial_book_depth(symbol="btcusdt", levels="5")),
-        ("best bid and ask", connection.book_ticker(symbol="btcusdt")), ("ticker", connection.ticker(symbol="btcusdt")),
-        ("small ticker", connection.mini_ticker(symbol="btcusdt")), ("average price", connection.avg_price(symbol="btcusdt")),
+        ("trades", connection.trade), ("aggregated trades", connection.agg_trade), ("depth", connection.diff_book_depth),
+        ("klines", lambda symbol: connection.kline(symbol=symbol, interval="1m")),
+        ("top of the book", lambda symbol: connection.partial_book_depth(symbol=symbol, levels="5")),
+        ("best bid and ask", connection.book_ticker), ("ticker", connection.ticker),
+        ("small ticker", connection.mini_ticker), ("average price", connection.avg_price),
     ]:
-        stream = await opening
+        stream = await opening(symbol="btcusdt")
         message = await first(lambda callback: stream.on("message", callback))
         assert message is not None
         t.step(f"stream of {what}", type(message).__name__)
@@ -94,7 +94,7 @@ async def market_streams(t, streams):
 
 async def user_stream(t, websocket_api, bid):
     connection = await websocket_api.create_connection()
-    assert (await connection.exchange_info(symbol=SYMBOL)).data().result.symbols
+    assert (await connection.depth(symbol=SYMBOL, limit=5)).data().result.bids
     assert (await connection.account_status()).data().result.balances
     subscribed = await connection.user_data_stream_subscribe_signature()
     reports = asyncio.Queue()

@@ -1,49 +1,12 @@
 // binance (npm): one order's life by REST, market streams, the WebSocket API and its user stream.
-//
-// The environment names the exchange: HURACAN_REST, HURACAN_WS, HURACAN_API_KEY, HURACAN_API_SECRET; the package is found as
-// `require` finds it (NODE_PATH).
 
 import assert from 'node:assert/strict';
-import { createRequire } from 'node:module';
 
-const require = createRequire(import.meta.url);
-const { MainClient, WebsocketAPIClient, WebsocketClient, WS_KEY_MAP } = require('binance');
-const { version } = require('binance/package.json');
+import { KEY, REST, SECRET, WS, end, exact, first, held, load, near, pause, product, step } from './transcript.mjs';
 
-const { HURACAN_REST: rest, HURACAN_WS: ws, HURACAN_API_KEY: api_key, HURACAN_API_SECRET: api_secret } = process.env;
+const { MainClient, WebsocketAPIClient, WebsocketClient, WS_KEY_MAP } = load('binance');
 const symbol = 'BTCUSDT';
-const patience = 30_000;
 const quiet = { trace() {}, info() {}, error: console.error };
-
-let steps = 0;
-function step(what, seen) {
-  steps += 1;
-  console.log(`${String(steps).padStart(3)} ${what}${seen === undefined ? '' : `: ${seen}`}`);
-}
-
-/** The first message of `source` that is wanted. */
-function next(source, event, wanted) {
-  return new Promise((resolve, reject) => {
-    const late = setTimeout(() => reject(new Error(`no ${event} that is ${wanted}`)), patience);
-    const listen = (message) => {
-      if (!wanted(message)) return;
-      clearTimeout(late);
-      source.off(event, listen);
-      resolve(message);
-    };
-    source.on(event, listen);
-  });
-}
-
-const near = (bid, share) => (Math.floor(Number(bid) * share * 100) / 100).toFixed(2);
-
-/** Decimal text as a whole number of 1e-16. */
-function exact(text) {
-  const [whole, fraction = ''] = text.split('.');
-  return BigInt(whole + fraction.padEnd(16, '0'));
-}
-
-const product = (a, b) => (exact(a) * exact(b)) / 10n ** 16n;
 
 async function marketData(client) {
   const info = await client.getExchangeInfo({ symbols: [symbol, 'ETHUSDT'] });
@@ -61,13 +24,16 @@ async function marketData(client) {
 
 async function orderLife(client, bid) {
   const before = await client.getAccountInformation();
-  const placed = await client.submitNewOrder({ symbol, side: 'BUY', type: 'LIMIT_MAKER', quantity: 0.001, price: near(bid, 0.98), newOrderRespType: 'RESULT' });
+  const placed = await client.submitNewOrder({
+    symbol, side: 'BUY', type: 'LIMIT_MAKER', quantity: 0.001, price: near(bid, 0.98), newOrderRespType: 'RESULT',
+  });
   assert.equal(placed.status, 'NEW');
   assert.equal((await client.getOpenOrders({ symbol })).length, 1);
   const replaced = await client.replaceOrder({
-    symbol, side: 'BUY', type: 'LIMIT', timeInForce: 'GTC', quantity: 0.002, price: near(bid, 0.97), cancelReplaceMode: 'STOP_ON_FAILURE', cancelOrderId: placed.orderId,
+    symbol, side: 'BUY', type: 'LIMIT', timeInForce: 'GTC', quantity: 0.002, price: near(bid, 0.97),
+    cancelReplaceMode: 'STOP_ON_FAILURE', cancelOrderId: placed.orderId,
   });
-  const orderId = replaced.newOrderResponse.orderId;
+  const { orderId } = replaced.newOrderResponse;
   step('post-only order, replaced', `${placed.orderId} became ${orderId}`);
   assert.equal((await client.cancelOrder({ symbol, orderId })).status, 'CANCELED');
   step('canceled', orderId);
@@ -75,47 +41,43 @@ async function orderLife(client, bid) {
   assert.equal(bought.status, 'FILLED');
   const trades = await client.getAccountTradeList({ symbol });
   const after = await client.getAccountInformation();
-  const held = (account, asset) => account.balances.filter((b) => b.asset === asset).reduce((sum, b) => sum + exact(b.free) + exact(b.locked), 0n);
-  const got = trades.reduce((sum, x) => sum + exact(x.qty) - exact(x.commission), 0n);
-  const paid = trades.reduce((sum, x) => sum + product(x.price, x.qty), 0n);
-  assert.equal(held(after, 'BTC') - held(before, 'BTC'), got);
-  assert.equal(held(before, 'USDT') - held(after, 'USDT'), paid);
+  assert.equal(held(after, 'BTC') - held(before, 'BTC'), trades.reduce((sum, x) => sum + exact(x.qty) - exact(x.commission), 0n));
+  assert.equal(held(before, 'USDT') - held(after, 'USDT'), trades.reduce((sum, x) => sum + product(x.price, x.qty), 0n));
   step('market buy; balance equals the trades, exactly', `${trades.length} trades`);
-  await assert.rejects(client.cancelOrder({ symbol, orderId }), (refusal) => refusal.code === -2011 && refusal.message === 'Unknown order sent.');
+  await assert.rejects(client.cancelOrder({ symbol, orderId }), { code: -2011, message: 'Unknown order sent.' });
   await assert.rejects(client.submitNewOrder({ symbol, side: 'BUY', type: 'LIMIT_MAKER', quantity: 0.001, price: near(bid, 1.02) }), { code: -2010 });
   step('refused, cancel of a canceled order and a post-only order that takes');
 }
 
+/** What the client says from now on, to whom it is told. */
+const messages = (client) => (tell) => client.on('message', tell);
+
 async function marketStreams() {
-  const streams = new WebsocketClient({ wsUrl: ws, beautify: false }, quiet);
+  const streams = new WebsocketClient({ wsUrl: WS, beautify: false }, quiet);
   streams.on('exception', (problem) => console.error('exception', problem));
-  for (const [what, topic, wanted] of [
-    ['trades', 'btcusdt@trade', (m) => m.e === 'trade'],
-    ['depth', 'btcusdt@depth@100ms', (m) => m.e === 'depthUpdate'],
-    ['klines', 'btcusdt@kline_1m', (m) => m.e === 'kline'],
-    ['ticker', 'btcusdt@ticker', (m) => m.e === '24hrTicker'],
-  ]) {
-    const coming = next(streams, 'message', (m) => wanted(m.data ?? m));
-    streams.subscribe(topic, WS_KEY_MAP.main);
+  for (const [topic, event] of [['trade', 'trade'], ['depth@100ms', 'depthUpdate'], ['kline_1m', 'kline'], ['ticker', '24hrTicker']]) {
+    const coming = first(topic, messages(streams), (m) => (m.data ?? m).e === event);
+    streams.subscribe(`btcusdt@${topic}`, WS_KEY_MAP.main);
     await coming;
-    step(`stream of ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 250)); // Five messages a second are allowed.
+    step(`stream of ${topic}`);
+    await pause();
   }
   streams.closeAll(true);
 }
 
 async function userStream(bid) {
-  const asked = new WebsocketAPIClient({ api_key, api_secret, wsUrl: ws, beautify: false, attachEventListeners: false }, quiet);
+  const asked = new WebsocketAPIClient({ api_key: KEY, api_secret: SECRET, wsUrl: WS, beautify: false, attachEventListeners: false }, quiet);
   const told = asked.getWSClient();
   told.on('exception', (problem) => console.error('exception', problem));
   assert.ok((await asked.getSpotServerTime()).result.serverTime);
   await asked.subscribeUserDataStream(WS_KEY_MAP.mainWSAPI);
-  const report = (kind) => next(told, 'message', (m) => (m.event ?? m).e === 'executionReport' && (m.event ?? m).x === kind);
+  const report = (kind) => first(kind, messages(told), (m) => (m.event ?? m).e === 'executionReport' && (m.event ?? m).x === kind);
   const opened = report('NEW');
   const placed = await asked.submitNewSpotOrder({
     symbol, side: 'BUY', type: 'LIMIT', timeInForce: 'GTC', quantity: 0.001, price: near(bid, 0.98), newOrderRespType: 'RESULT', timestamp: Date.now(),
   });
-  assert.equal((await opened).i ?? (await opened).event.i, placed.result.orderId);
+  const event = await opened;
+  assert.equal((event.event ?? event).i, placed.result.orderId);
   const ended = report('CANCELED');
   await asked.cancelSpotOrder({ symbol, orderId: placed.result.orderId, timestamp: Date.now() });
   await ended;
@@ -123,11 +85,9 @@ async function userStream(bid) {
   await asked.disconnectAll();
 }
 
-console.log(`client binance (npm) ${version}`);
-const client = new MainClient({ api_key, api_secret, baseUrl: rest, disableTimeSync: true });
+const client = new MainClient({ api_key: KEY, api_secret: SECRET, baseUrl: REST, disableTimeSync: true });
 const bid = await marketData(client);
 await orderLife(client, bid);
 await marketStreams();
 await userStream(bid);
-console.log(`ok ${steps} steps`);
-process.exit(0);
+end();

@@ -63,7 +63,7 @@ fn run(mut command: Command, patience: Duration) -> Option<(bool, String)> {
     Some((ended, std::fs::read_to_string(&path).unwrap()))
 }
 
-/// The interpreter with its first arguments, if it can load `package`.
+/// The interpreter of the session, if it can load `package`.
 fn interpreter(session: &Path, package: &str) -> Option<Command> {
     let python = session.extension().is_some_and(|e| e == "py");
     let program = if python { std::env::var_os("HURACAN_PYTHON").unwrap_or_else(|| "python3".into()) } else { "node".into() };
@@ -92,32 +92,51 @@ fn trades_through(session: &str, package: &str, install: &str) {
     println!("{said}");
 }
 
+const PYTHON: &str = "HURACAN_PYTHON names the interpreter";
+
 #[test]
 fn ccxt_trades_here() {
-    trades_through("ccxt_session.py", "ccxt", "pip install ccxt; HURACAN_PYTHON names the interpreter");
+    trades_through("ccxt_session.py", "ccxt", &format!("pip install ccxt; {PYTHON}"));
 }
 
 #[test]
 fn ccxt_pro_trades_here() {
-    trades_through("ccxt_pro_session.py", "ccxt.pro", "pip install ccxt; HURACAN_PYTHON names the interpreter");
+    trades_through("ccxt_pro_session.py", "ccxt.pro", &format!("pip install ccxt; {PYTHON}"));
 }
 
 #[test]
 fn python_binance_trades_here() {
-    trades_through("python_binance_session.py", "binance.async_client", "pip install python-binance; HURACAN_PYTHON names the interpreter");
+    trades_through("python_binance_session.py", "binance.async_client", &format!("pip install python-binance; {PYTHON}"));
 }
 
 #[test]
 fn binance_connector_trades_here() {
-    trades_through("binance_connector_session.py", "binance.spot", "pip install binance-connector; HURACAN_PYTHON names the interpreter");
+    trades_through("binance_connector_session.py", "binance.spot", &format!("pip install binance-connector; {PYTHON}"));
 }
 
 #[test]
 fn binance_sdk_trades_here() {
-    trades_through("binance_sdk_session.py", "binance_sdk_spot", "pip install binance-sdk-spot; HURACAN_PYTHON names the interpreter");
+    trades_through("binance_sdk_session.py", "binance_sdk_spot", &format!("pip install binance-sdk-spot; {PYTHON}"));
+}
+
+const NODE: &str = "NODE_PATH names the folder node_modules";
+
+#[test]
+fn the_npm_package_binance_trades_here() {
+    trades_through("node_binance_session.mjs", "binance", &format!("npm install binance; {NODE}"));
 }
 
 #[test]
-fn the_npm_client_trades_here() {
-    trades_through("node_binance_session.mjs", "binance", "npm install binance; NODE_PATH names the folder node_modules");
+fn the_npm_package_binance_spot_trades_here() {
+    trades_through("node_spot_session.mjs", "@binance/spot", &format!("npm install @binance/spot; {NODE}"));
+}
+
+#[test]
+fn the_npm_package_binance_connector_trades_here() {
+    trades_through("node_connector_session.mjs", "@binance/connector", &format!("npm install @binance/connector; {NODE}"));
+}
+
+#[test]
+fn the_npm_package_node_binance_api_trades_here() {
+    trades_through("node_binance_api_session.mjs", "node-binance-api", &format!("npm install node-binance-api; {NODE}"));
 }
