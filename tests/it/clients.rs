@@ -63,17 +63,19 @@ fn run(mut command: Command, patience: Duration) -> Option<(bool, String)> {
     Some((ended, std::fs::read_to_string(&path).unwrap()))
 }
 
-/// The interpreter of the session, if it can load `package`.
+/// The interpreter of the session, if `package` is there.
 fn interpreter(session: &Path, package: &str) -> Option<Command> {
     let python = session.extension().is_some_and(|e| e == "py");
     let program = if python { std::env::var_os("HURACAN_PYTHON").unwrap_or_else(|| "python3".into()) } else { "node".into() };
-    let load = if python { format!("import {package}") } else { format!("require.resolve('{package}')") };
+    // Asks whether it is installed; to load it can take longer than the whole question may.
+    let load =
+        if python { format!("import importlib.metadata as m; m.version('{package}')") } else { format!("require.resolve('{package}')") };
     let mut asking = Command::new(&program);
     asking.args([if python { "-c" } else { "-e" }, &load]);
     run(asking, ASKING).is_some_and(|(found, _)| found).then(|| Command::new(program))
 }
 
-/// `package` is what must load, `install` what to say when it does not.
+/// `package` is what must be there, `install` what to say when it is not.
 fn trades_through(session: &str, package: &str, install: &str) {
     let session: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "clients", session].iter().collect();
     let Some(mut command) = interpreter(&session, package) else {
@@ -101,22 +103,22 @@ fn ccxt_trades_here() {
 
 #[test]
 fn ccxt_pro_trades_here() {
-    trades_through("ccxt_pro_session.py", "ccxt.pro", &format!("pip install ccxt; {PYTHON}"));
+    trades_through("ccxt_pro_session.py", "ccxt", &format!("pip install ccxt; {PYTHON}"));
 }
 
 #[test]
 fn python_binance_trades_here() {
-    trades_through("python_binance_session.py", "binance.async_client", &format!("pip install python-binance; {PYTHON}"));
+    trades_through("python_binance_session.py", "python-binance", &format!("pip install python-binance; {PYTHON}"));
 }
 
 #[test]
 fn binance_connector_trades_here() {
-    trades_through("binance_connector_session.py", "binance.spot", &format!("pip install binance-connector; {PYTHON}"));
+    trades_through("binance_connector_session.py", "binance-connector", &format!("pip install binance-connector; {PYTHON}"));
 }
 
 #[test]
 fn binance_sdk_trades_here() {
-    trades_through("binance_sdk_session.py", "binance_sdk_spot", &format!("pip install binance-sdk-spot; {PYTHON}"));
+    trades_through("binance_sdk_session.py", "binance-sdk-spot", &format!("pip install binance-sdk-spot; {PYTHON}"));
 }
 
 const NODE: &str = "NODE_PATH names the folder node_modules";
