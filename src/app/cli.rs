@@ -154,6 +154,9 @@ pub struct ExchangeArgs {
     /// Exchange clock less this computer's, milliseconds.
     #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
     pub skew_ms: i64,
+    /// What shall go wrong, as a JSON array of rules; while it runs, `/control/faults` takes more.
+    #[arg(long, value_name = "FILE")]
+    pub faults: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,7 +1,7 @@
 //! `huracan exchange`: the simulated exchange as a process of its own.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -14,7 +14,7 @@ use crate::domain::{Asset, Instrument, Interval, Qty, Span, Symbol};
 use crate::market::merge_by_local_time;
 use crate::matching::flow::FlowConfig;
 use crate::venue::capture::CaptureReader;
-use crate::venue::exchange::{ExchangeServer, MarketSource, Recording, Running, ServerConfig, StatePersistence};
+use crate::venue::exchange::{DoorRules, ExchangeServer, FaultRule, MarketSource, Recording, Running, ServerConfig, StatePersistence};
 use crate::venue::infer_instrument;
 
 /// What a program needs to trade there.
@@ -83,6 +83,17 @@ fn server_config(context: &Context, args: ExchangeArgs) -> Outcome<ServerConfig>
         balances,
         seed,
         speed: args.speed,
+        doors: DoorRules { faults: faults(args.faults.as_deref())? },
+    })
+}
+
+/// What shall go wrong.
+fn faults(path: Option<&Path>) -> Outcome<Vec<FaultRule>> {
+    let Some(path) = path else { return Ok(Vec::new()) };
+    let text = std::fs::read_to_string(path).map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))?;
+    FaultRule::parse(&text).map_err(|error| {
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+        Failure::usage(format!("{}: {error}{cause}", path.display()))
     })
 }
 

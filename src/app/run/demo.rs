@@ -12,7 +12,7 @@ use crate::app::failure::{Failure, Outcome};
 use crate::domain::{Qty, Span, Timestamp};
 use crate::matching::flow::FlowConfig;
 use crate::store::Store;
-use crate::venue::exchange::{ExchangeServer, MarketSource, Running, ServerConfig, StatePersistence};
+use crate::venue::exchange::{DoorRules, ExchangeServer, MarketSource, Running, ServerConfig, StatePersistence};
 
 /// Days of history that the synthetic market has when it is first opened.
 const MONTHS_OF_HISTORY_DAYS: i64 = 90;
@@ -54,6 +54,7 @@ impl Embedded {
             balances: vec![(config.demo.quote, balance)],
             seed,
             speed: 1,
+            doors: DoorRules::default(),
         };
         let running = runtime.block_on(ExchangeServer::start(server))?;
         Ok(Self { running })

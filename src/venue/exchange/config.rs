@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::faults::{FaultError, FaultRule};
 use super::replay::Recording;
 use super::state::StatePersistence;
 use crate::domain::{Asset, Instrument, Qty, Span, Timestamp};
@@ -30,6 +31,14 @@ pub struct ServerConfig {
     pub seed: u64,
     /// Recorded seconds in one; 1 for the synthetic market, whose candles lie on the clock.
     pub speed: u32,
+    pub doors: DoorRules,
+}
+
+/// How the doors behave.
+#[derive(Debug, Clone, Default)]
+pub struct DoorRules {
+    /// In force from the start; `after_ms` counts from there.
+    pub faults: Vec<FaultRule>,
 }
 
 impl ServerConfig {
@@ -44,6 +53,7 @@ impl ServerConfig {
             balances: Self::usual_balances(),
             seed,
             speed: 1,
+            doors: DoorRules::default(),
         }
     }
 
@@ -75,6 +85,8 @@ pub enum ExchangeError {
     OtherSeed { stored: u64, wanted: u64 },
     #[error("a synthetic market runs at speed 1, not {0}")]
     Speed(u32),
+    #[error("a fault cannot be taken")]
+    Fault(#[from] FaultError),
     #[error("the market has no symbols")]
     NoSymbols,
 }

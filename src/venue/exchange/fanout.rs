@@ -10,6 +10,7 @@ use axum::extract::ws::Utf8Bytes;
 use tokio::sync::{Notify, mpsc};
 
 use super::topic::Topic;
+use crate::domain::Timestamp;
 
 /// Messages that may wait for one connection.
 pub(super) const LINE_LENGTH: usize = 8_192;
@@ -17,18 +18,44 @@ pub(super) const LINE_LENGTH: usize = 8_192;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct ConnectionId(u64);
 
+/// How a connection wants its events wrapped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    Raw,
+    /// `{"stream":..,"data":..}`
+    Combined,
+    /// The WebSocket API: user data events with the number of their subscription.
+    Api,
+}
+
+/// What a message is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum About {
+    Market(Topic),
+    User,
+    /// The connection itself.
+    Notice,
+}
+
+/// A message on its way out.
+#[derive(Debug, Clone)]
+pub(super) struct Outgoing {
+    pub about: About,
+    pub text: Utf8Bytes,
+}
+
 /// The receiving end of a connection.
 pub(super) struct Line {
     pub id: ConnectionId,
-    pub messages: mpsc::Receiver<Utf8Bytes>,
+    pub messages: mpsc::Receiver<Outgoing>,
     /// Told when the connection must be closed.
     pub cut: Arc<Notify>,
 }
 
 struct Sender {
-    messages: mpsc::Sender<Utf8Bytes>,
+    messages: mpsc::Sender<Outgoing>,
     cut: Arc<Notify>,
-    combined: bool,
+    form: Form,
     topics: BTreeSet<Topic>,
     /// The user data subscription, if any, and the next free number.
     user: Option<u32>,
@@ -43,13 +70,12 @@ pub(super) struct Fanout {
 }
 
 impl Fanout {
-    /// `combined`: wrap market events as `{"stream":..,"data":..}`.
-    pub fn open(&mut self, combined: bool) -> Line {
+    pub fn open(&mut self, form: Form) -> Line {
         let id = ConnectionId(self.next);
         self.next += 1;
         let (messages, receiver) = mpsc::channel(LINE_LENGTH);
         let cut = Arc::new(Notify::new());
-        let sender = Sender { messages, cut: Arc::clone(&cut), combined, topics: BTreeSet::new(), user: None, next_user: 0 };
+        let sender = Sender { messages, cut: Arc::clone(&cut), form, topics: BTreeSet::new(), user: None, next_user: 0 };
         self.senders.insert(id, sender);
         Line { id, messages: receiver, cut }
     }
@@ -97,12 +123,12 @@ impl Fanout {
         let mut slow = Vec::new();
         for id in listeners {
             let Some(sender) = self.senders.get(id) else { continue };
-            let message = if sender.combined {
+            let text = if sender.form == Form::Combined {
                 wrapped.get_or_insert_with(|| format!("{{\"stream\":\"{topic}\",\"data\":{}}}", raw.as_str()).into()).clone()
             } else {
                 raw.clone()
             };
-            if sender.messages.try_send(message).is_err() {
+            if sender.messages.try_send(Outgoing { about: About::Market(topic), text }).is_err() {
                 slow.push(*id);
             }
         }
@@ -136,12 +162,31 @@ impl Fanout {
         let mut slow = Vec::new();
         for (id, sender) in &self.senders {
             let Some(number) = sender.user else { continue };
-            let message = format!("{{\"subscriptionId\":{number},\"event\":{event}}}");
-            if sender.messages.try_send(message.into()).is_err() {
+            let text = format!("{{\"subscriptionId\":{number},\"event\":{event}}}").into();
+            if sender.messages.try_send(Outgoing { about: About::User, text }).is_err() {
                 slow.push(*id);
             }
         }
         slow.into_iter().for_each(|id| self.close(id));
+    }
+
+    /// Tells every connection that it will be closed.
+    pub fn announce_shutdown(&mut self, now: Timestamp) {
+        let event = format!("{{\"e\":\"serverShutdown\",\"E\":{}}}", now.millis());
+        for sender in self.senders.values() {
+            let text = match sender.form {
+                Form::Raw => event.clone(),
+                Form::Combined => format!("{{\"stream\":\"!serverShutdown\",\"data\":{event}}}"),
+                Form::Api => format!("{{\"event\":{event}}}"),
+            };
+            // One that is too full to hear it is cut off with the others.
+            drop(sender.messages.try_send(Outgoing { about: About::Notice, text: text.into() }));
+        }
+    }
+
+    pub fn close_all(&mut self) {
+        let ids: Vec<ConnectionId> = self.senders.keys().copied().collect();
+        ids.into_iter().for_each(|id| self.close(id));
     }
 
     fn forget(&mut self, topic: Topic, id: ConnectionId) {
@@ -166,13 +211,13 @@ mod tests {
     #[test]
     fn combined_connections_get_the_stream_name() {
         let mut fanout = Fanout::default();
-        let (mut raw, mut combined) = (fanout.open(false), fanout.open(true));
+        let (mut raw, mut combined) = (fanout.open(Form::Raw), fanout.open(Form::Combined));
         fanout.publish(topic(), || unreachable!("nobody listens"));
         fanout.subscribe(raw.id, topic());
         fanout.subscribe(combined.id, topic());
         fanout.publish(topic(), || "{}".into());
-        assert_eq!(raw.messages.try_recv().unwrap().as_str(), "{}");
-        assert_eq!(combined.messages.try_recv().unwrap().as_str(), "{\"stream\":\"btcusdt@trade\",\"data\":{}}");
+        assert_eq!(raw.messages.try_recv().unwrap().text.as_str(), "{}");
+        assert_eq!(combined.messages.try_recv().unwrap().text.as_str(), "{\"stream\":\"btcusdt@trade\",\"data\":{}}");
         fanout.unsubscribe(raw.id, topic());
         fanout.close(combined.id);
         assert!(fanout.topics().is_empty() && !fanout.hears(topic()));
@@ -181,7 +226,7 @@ mod tests {
     #[test]
     fn a_connection_that_does_not_keep_up_is_cut_off() {
         let mut fanout = Fanout::default();
-        let (slow, mut quick) = (fanout.open(false), fanout.open(false));
+        let (slow, mut quick) = (fanout.open(Form::Raw), fanout.open(Form::Raw));
         fanout.subscribe(slow.id, topic());
         fanout.subscribe(quick.id, topic());
         for _ in 0..=LINE_LENGTH {
@@ -194,10 +239,10 @@ mod tests {
     #[test]
     fn a_connection_has_one_user_subscription_at_a_time() {
         let mut fanout = Fanout::default();
-        let mut line = fanout.open(false);
+        let mut line = fanout.open(Form::Api);
         assert_eq!((fanout.subscribe_user(line.id), fanout.subscribe_user(line.id)), (Some(0), None));
         fanout.publish_user("{\"e\":1}");
-        assert_eq!(line.messages.try_recv().unwrap().as_str(), "{\"subscriptionId\":0,\"event\":{\"e\":1}}");
+        assert_eq!(line.messages.try_recv().unwrap().text.as_str(), "{\"subscriptionId\":0,\"event\":{\"e\":1}}");
         assert!(!fanout.unsubscribe_user(line.id, Some(3)) && fanout.unsubscribe_user(line.id, Some(0)));
         assert_eq!(fanout.subscribe_user(line.id), Some(1));
     }

@@ -90,7 +90,7 @@ impl Hall {
     /// Lets the market move up to now: resting orders fill, streams tell.
     pub fn pump(&mut self) {
         let mut updates = std::mem::take(&mut self.updates);
-        self.market.advance(self.clock.now(), &mut updates);
+        self.market.advance(self.clock.steady(), &mut updates);
         let mut reports = Vec::new();
         for update in updates.drain(..) {
             self.exchange.on_market(&update, &mut reports);

@@ -53,16 +53,31 @@ impl Window {
 pub(super) struct Weights {
     minute: i64,
     used: BTreeMap<IpAddr, u32>,
+    /// Addresses that get no answer, each until its moment.
+    bans: BTreeMap<IpAddr, Timestamp>,
 }
 
 impl Weights {
     /// Refuses when `weight` more would exceed the limit; nothing is counted then.
     pub fn admit(&mut self, from: IpAddr, weight: u32, now: Timestamp) -> Result<(), ApiError> {
+        if let Some(until) = self.bans.get(&from).copied().filter(|until| *until > now) {
+            let retry_after_secs = u64::try_from(until.since(now).millis() / 1_000 + 1).unwrap_or(1);
+            return Err(ApiError::Banned { retry_after_secs, retry_at_ms: until.millis() });
+        }
         if self.used(from, now).saturating_add(weight) <= WEIGHT_PER_MINUTE {
             return Ok(());
         }
         let (retry_after_secs, retry_at_ms) = Window::new(MINUTE_MS).retry(now);
         Err(ApiError::Weight { limit: WEIGHT_PER_MINUTE, retry_after_secs, retry_at_ms })
+    }
+
+    pub fn ban(&mut self, from: IpAddr, until: Timestamp) {
+        self.bans.insert(from, until);
+    }
+
+    /// Ends every ban.
+    pub fn pardon(&mut self) {
+        self.bans.clear();
     }
 
     pub fn used(&mut self, from: IpAddr, now: Timestamp) -> u32 {

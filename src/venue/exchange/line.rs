@@ -7,11 +7,13 @@ use std::time::Duration;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, close_code};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
-use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
 
+use super::door::{Door, Socket};
 use super::fanout::{ConnectionId, Line};
+use super::gate::Standing;
+use super::outbound::Outbound;
 use super::refusal::ApiError;
-use super::rest::Door;
 
 const PING_EVERY: Duration = Duration::from_secs(20);
 const PONG_WITHIN: Duration = Duration::from_secs(60);
@@ -19,23 +21,35 @@ const PONG_WITHIN: Duration = Duration::from_secs(60);
 const SEND_WITHIN: Duration = Duration::from_secs(10);
 
 /// Talks until either side ends it. `reply` answers a text message; `None` says nothing.
-pub(super) async fn talk<F, R>(socket: WebSocket, door: Arc<Door>, line: Line, mut reply: F)
+pub(super) async fn talk<F, R>(socket: WebSocket, door: Arc<Door>, line: Line, seen: Arc<Socket>, mut reply: F)
 where
     F: FnMut(Utf8Bytes) -> R,
     R: Future<Output = Result<Option<String>, ApiError>>,
 {
     let Line { id, mut messages, cut } = line;
+    door.entered(id, Arc::clone(&seen));
     let (mut out, mut incoming) = socket.split();
     let mut shutdown = door.shutdown.clone();
     let mut pings = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut heard = Instant::now();
+    let mut outbound = Outbound::new(&door, &seen);
     loop {
         let alive = tokio::select! {
             message = messages.recv() => match message {
-                Some(text) => send(&mut out, Message::Text(text)).await,
+                Some(message) => send_all(&mut out, outbound.take(message)).await,
                 None => false,
             },
+            () = sleep_until(outbound.due()), if outbound.is_waiting() => send_all(&mut out, outbound.ripe()).await,
+            standing = seen.switch.leaves(Standing::Open) => {
+                if standing == Standing::Frozen {
+                    tokio::select! {
+                        _ = shutdown.changed() => seen.switch.throw(Standing::Closed),
+                        _ = seen.switch.leaves(Standing::Frozen) => {}
+                    }
+                }
+                false
+            }
             () = cut.notified() => false,
             _ = shutdown.changed() => false,
             _ = pings.tick() => heard.elapsed() < PONG_WITHIN && send(&mut out, Message::Ping(Vec::new().into())).await,
@@ -56,13 +70,27 @@ where
                 Some(Message::Close(_)) | None => false,
             },
         };
-        if !alive {
+        if !alive && seen.switch.standing() != Standing::Frozen {
             break;
         }
     }
+    // What was told before the end is still heard.
+    while let Ok(message) = messages.try_recv() {
+        send_all(&mut out, outbound.take(message)).await;
+    }
     let farewell = CloseFrame { code: close_code::AWAY, reason: "closing".into() };
     send(&mut out, Message::Close(Some(farewell))).await;
+    door.left(id);
     leave(&door, id).await;
+}
+
+async fn send_all(out: &mut SplitSink<WebSocket, Message>, texts: Vec<Utf8Bytes>) -> bool {
+    for text in texts {
+        if !send(out, Message::Text(text)).await {
+            return false;
+        }
+    }
+    true
 }
 
 async fn leave(door: &Door, id: ConnectionId) {

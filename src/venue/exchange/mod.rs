@@ -17,31 +17,40 @@
 //!
 //! *Never*: hold the exchange over an await; answer a placement or a cancel before it is saved.
 
+mod armed;
 mod auth;
 mod bar;
 mod book;
 mod clock;
 mod config;
+mod control;
+mod door;
 mod endpoint;
 mod exchange_info;
 mod fanout;
+mod faults;
 mod feeds;
 mod floor;
+mod garble;
+mod gate;
 mod hall;
 mod interval;
 mod limits;
 mod line;
 mod market;
+mod outbound;
 mod params;
 mod placement;
 mod refusal;
 mod replay;
+mod reply;
 mod rest;
 mod rest_account;
 mod rest_market;
 mod server;
 mod state;
 mod streams;
+mod strike;
 mod supply;
 mod tape;
 #[cfg(test)]
@@ -54,7 +63,8 @@ mod wire_order;
 mod wire_user;
 mod ws_api;
 
-pub use config::{ExchangeError, MarketSource, ServerConfig};
+pub use config::{DoorRules, ExchangeError, MarketSource, ServerConfig};
+pub use faults::{Fault, FaultDoor, FaultError, FaultRule, Form, Phase};
 pub use replay::Recording;
 pub use server::{ExchangeServer, Running};
 pub use state::{SaveState, StatePersistence};

@@ -49,6 +49,10 @@ pub(super) enum ApiError {
         "Too much request weight used; current limit is {limit} request weight per 1 MINUTE. Please use WebSocket Streams for live updates to avoid polling the API."
     )]
     Weight { limit: u32, retry_after_secs: u64, retry_at_ms: i64 },
+    #[error(
+        "Way too much request weight used; IP banned until {retry_at_ms}. Please use WebSocket Streams for live updates to avoid bans."
+    )]
+    Banned { retry_after_secs: u64, retry_at_ms: i64 },
     #[error("Too many new orders; current limit is {limit} orders per {window}.")]
     OrderCount { limit: u32, window: &'static str, retry_after_secs: u64, retry_at_ms: i64 },
     #[error("Server is currently overloaded with other requests. Please try again in a few minutes.")]
@@ -85,7 +89,7 @@ struct Body<'a> {
 impl ApiError {
     pub const fn code(&self) -> i32 {
         match self {
-            Self::Weight { .. } => -1003,
+            Self::Weight { .. } | Self::Banned { .. } => -1003,
             Self::Unknown => -1007,
             Self::Overloaded => -1008,
             Self::OrderCount { .. } => -1015,
@@ -123,6 +127,7 @@ impl ApiError {
             Self::NoSuchPath(_) => 404,
             Self::WrongMethod => 405,
             Self::Retired => 410,
+            Self::Banned { .. } => 418,
             Self::Weight { .. } | Self::OrderCount { .. } => 429,
             Self::Overloaded | Self::Unknown => 503,
             _ => 400,
@@ -132,9 +137,9 @@ impl ApiError {
     /// When a limited caller may come back: (seconds from now, the moment in epoch milliseconds).
     pub const fn retry(&self) -> Option<(u64, i64)> {
         match self {
-            Self::Weight { retry_after_secs, retry_at_ms, .. } | Self::OrderCount { retry_after_secs, retry_at_ms, .. } => {
-                Some((*retry_after_secs, *retry_at_ms))
-            }
+            Self::Banned { retry_after_secs, retry_at_ms }
+            | Self::Weight { retry_after_secs, retry_at_ms, .. }
+            | Self::OrderCount { retry_after_secs, retry_at_ms, .. } => Some((*retry_after_secs, *retry_at_ms)),
             _ => None,
         }
     }

@@ -1,41 +1,21 @@
 //! The REST door: reads a request, checks limits and signature, has it answered, and writes status and headers.
 
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::{ConnectInfo, Path, RawQuery, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 
-use super::auth::KeyPair;
-use super::clock::Clock;
+use super::armed::Asked;
+use super::door::Door;
 use super::endpoint::Endpoint;
-use super::floor::Floor;
-use super::limits::Weights;
+use super::faults::FaultDoor;
+use super::gate::Peer;
 use super::params::Params;
 use super::refusal::ApiError;
+use super::reply::Reply;
 use super::{rest_account, rest_market};
-
-/// What every connection shares.
-pub(super) struct Door {
-    pub floor: Floor,
-    pub keys: KeyPair,
-    pub clock: Clock,
-    pub weights: Mutex<Weights>,
-    pub shutdown: tokio::sync::watch::Receiver<bool>,
-}
-
-impl Door {
-    pub fn admit(&self, from: SocketAddr, weight: u32) -> Result<(), ApiError> {
-        self.weights.lock().unwrap_or_else(PoisonError::into_inner).admit(from.ip(), weight, self.clock.now())
-    }
-
-    /// Counts `weight` and gives the minute's sum.
-    pub fn charge(&self, from: SocketAddr, weight: u32) -> u32 {
-        self.weights.lock().unwrap_or_else(PoisonError::into_inner).add(from.ip(), weight, self.clock.now())
-    }
-}
 
 /// A request that was done: its JSON, and for a placement the counted orders.
 pub(super) struct Done {
@@ -52,7 +32,7 @@ impl From<String> for Done {
 /// `/api/v3/{*path}`
 pub(super) async fn serve(
     State(door): State<Arc<Door>>,
-    ConnectInfo(from): ConnectInfo<SocketAddr>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
     Path(path): Path<String>,
     method: Method,
     RawQuery(query): RawQuery,
@@ -60,13 +40,24 @@ pub(super) async fn serve(
     body: Bytes,
 ) -> Response {
     let request = Request { method, path, query: query.unwrap_or_default(), body: String::from_utf8_lossy(&body).into_owned(), headers };
-    let (weight, outcome) = answer(&door, from, request).await;
-    respond(door.charge(from, weight), outcome)
+    let places = request.method == Method::POST && request.path.starts_with("order") && !request.path.ends_with("/test");
+    let asked = Asked { door: FaultDoor::Rest, method: Some(request.method.as_str()), path: &request.path, places };
+    let mut weight = 1;
+    let reply = door.carry(&peer, asked, async {
+        let (cost, outcome) = answer(&door, &peer, &request).await;
+        weight = cost;
+        Reply::from(outcome)
+    });
+    match reply.await {
+        Some(reply) => reply.into_response(door.charge(&peer, weight)),
+        // The connection is thrown: whatever this says cannot leave.
+        None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    }
 }
 
 /// Everything else: 404.
-pub(super) async fn nowhere(State(door): State<Arc<Door>>, ConnectInfo(from): ConnectInfo<SocketAddr>, uri: axum::http::Uri) -> Response {
-    respond(door.charge(from, 0), Err(ApiError::NoSuchPath(uri.path().to_owned())))
+pub(super) async fn nowhere(State(door): State<Arc<Door>>, ConnectInfo(peer): ConnectInfo<Peer>, uri: axum::http::Uri) -> Response {
+    Reply::from(ApiError::NoSuchPath(uri.path().to_owned())).into_response(door.charge(&peer, 0))
 }
 
 struct Request {
@@ -78,7 +69,7 @@ struct Request {
 }
 
 /// The answer and what it costs.
-async fn answer(door: &Door, from: SocketAddr, request: Request) -> (u32, Result<Done, ApiError>) {
+async fn answer(door: &Door, peer: &Peer, request: &Request) -> (u32, Result<Done, ApiError>) {
     let endpoint = match Endpoint::find(&request.method, &request.path) {
         Ok(endpoint) => endpoint,
         Err(error) => return (1, Err(error)),
@@ -88,10 +79,10 @@ async fn answer(door: &Door, from: SocketAddr, request: Request) -> (u32, Result
         Err(error) => return (1, Err(error)),
     };
     let weight = endpoint.weight(&params);
-    if let Err(error) = door.admit(from, weight) {
+    if let Err(error) = door.admit(peer, weight) {
         return (0, Err(error));
     }
-    let outcome = run(door, endpoint, &request, params).await;
+    let outcome = run(door, endpoint, request, params).await;
     let free = endpoint.is_free_when_done() && outcome.is_ok();
     (if free { 0 } else { weight }, outcome)
 }
@@ -104,24 +95,4 @@ async fn run(door: &Door, endpoint: Endpoint, request: &Request, params: Params)
         return door.floor.run(move |hall| rest_account::answer(hall, endpoint, &params)).await?;
     }
     door.floor.run(move |hall| rest_market::answer(hall, endpoint, &params).map(Done::from)).await?
-}
-
-fn respond(used: u32, outcome: Result<Done, ApiError>) -> Response {
-    let (status, body, counts, retry) = match outcome {
-        Ok(done) => (StatusCode::OK, done.body, done.order_counts, None),
-        Err(error) => (StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST), error.body(), None, error.retry()),
-    };
-    let mut response = (status, body).into_response();
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json;charset=UTF-8"));
-    headers.insert("x-mbx-used-weight", HeaderValue::from(used));
-    headers.insert("x-mbx-used-weight-1m", HeaderValue::from(used));
-    if let Some((short, day)) = counts {
-        headers.insert("x-mbx-order-count-10s", HeaderValue::from(short));
-        headers.insert("x-mbx-order-count-1d", HeaderValue::from(day));
-    }
-    if let Some((seconds, _)) = retry {
-        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-    }
-    response
 }

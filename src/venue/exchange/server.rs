@@ -1,14 +1,13 @@
 //! Starting and stopping: one port for REST, market streams and the WebSocket API.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{any, get};
-use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task;
@@ -17,15 +16,17 @@ use tokio::time::timeout;
 use super::auth::KeyPair;
 use super::clock::Clock;
 use super::config::{ExchangeError, MarketSource, ServerConfig};
+use super::door::Door;
+use super::faults::{FaultError, FaultRule};
 use super::floor::Floor;
+use super::gate::{Gate, Peer};
 use super::hall::{ACCOUNT, Hall, Parts};
-use super::limits::Weights;
 use super::market::Market;
 use super::replay::Replay;
-use super::rest::{self, Door};
+use super::rest;
 use super::state::Stored;
 use super::supply::Supply;
-use super::{streams, ws_api};
+use super::{control, streams, ws_api};
 use crate::domain::{Symbol, Timestamp};
 use crate::matching::flow::Flow;
 use crate::matching::{Exchange, ExchangeConfig};
@@ -49,7 +50,7 @@ pub struct Running {
     pub addr: SocketAddr,
     shutdown: watch::Sender<bool>,
     serving: task::JoinHandle<()>,
-    floor: Floor,
+    door: Arc<Door>,
     thread: JoinHandle<()>,
 }
 
@@ -61,20 +62,19 @@ impl ExchangeServer {
     pub async fn start(config: ServerConfig) -> Result<Running, ExchangeError> {
         let listen = config.listen;
         let keys = KeyPair::from_seed(config.seed);
-        let clock = Clock { skew: config.skew };
+        let clock = Clock::new(config.skew);
+        let rules = config.doors.clone();
         let listening = TcpListener::bind(listen).await.and_then(|listener| listener.local_addr().map(|addr| (listener, addr)));
         let (listener, addr) = listening.map_err(|source| ExchangeError::Listen { addr: listen, source })?;
-        let (floor, thread) = Floor::start(open_hall(config, clock)?).map_err(ExchangeError::Thread)?;
+        let hall = open_hall(config, clock.clone())?;
+        let symbols = hall.symbols.clone();
+        let (floor, thread) = Floor::start(hall).map_err(ExchangeError::Thread)?;
         let (shutdown, stopping) = watch::channel(false);
-        let door =
-            Door { floor: floor.clone(), keys: keys.clone(), clock, weights: Mutex::new(Weights::default()), shutdown: stopping.clone() };
-        let app = router(Arc::new(door)).into_make_service_with_connect_info::<SocketAddr>();
-        // Small messages must not wait for the acknowledgement of earlier ones.
-        let listener = listener.tap_io(|stream| {
-            if let Err(error) = stream.set_nodelay(true) {
-                tracing::debug!(%error, "a connection keeps its delay");
-            }
-        });
+        let door = Arc::new(Door::new(floor, keys.clone(), clock, symbols, stopping.clone()));
+        door.inject(rules.faults)?;
+        task::spawn(Arc::clone(&door).watch());
+        let app = router(Arc::clone(&door)).into_make_service_with_connect_info::<Peer>();
+        let listener = Gate { listener };
         let stopped = async move {
             let mut stopping = stopping;
             // An error means that the sender is gone: stop as well.
@@ -94,7 +94,7 @@ impl ExchangeServer {
             addr,
             shutdown,
             serving,
-            floor,
+            door,
             thread,
         })
     }
@@ -109,14 +109,38 @@ impl ExchangeServer {
 }
 
 impl Running {
+    /// Lets this go wrong; `after_ms` counts from now.
+    ///
+    /// # Errors
+    /// When the rule makes no sense or names a symbol that is not listed.
+    pub fn inject(&self, rule: FaultRule) -> Result<(), FaultError> {
+        self.door.inject(vec![rule])
+    }
+
+    /// Every rule with its stage and how often it struck, as `GET /control/faults` answers.
+    #[must_use]
+    pub fn faults(&self) -> String {
+        self.door.faults.list()
+    }
+
+    /// Forgets every rule and takes back what they hold.
+    pub async fn clear_faults(&self) {
+        self.door.clear_faults().await;
+    }
+
     /// Closes every connection, answers what was asked, saves the state, and ends. A caller that never finishes its request is left behind.
     pub async fn stop(self) {
+        let now = self.door.clock.now();
+        if let Err(error) = self.door.floor.run(move |hall| hall.fanout.announce_shutdown(now)).await {
+            tracing::debug!(%error, "connections close unannounced");
+        }
         self.shutdown.send_replace(true);
-        let Self { mut serving, floor, thread, .. } = self;
+        let Self { mut serving, door, thread, .. } = self;
+        door.thaw();
         if timeout(CLOSING_WITHIN, &mut serving).await.is_err() {
             serving.abort();
         }
-        if let Err(error) = floor.run(|hall| hall.closing = true).await {
+        if let Err(error) = door.floor.run(|hall| hall.closing = true).await {
             tracing::error!(%error, "the exchange's thread did not hear that it should close");
         }
         let joined = task::spawn_blocking(move || thread.join()).await;
@@ -129,6 +153,7 @@ impl Running {
 fn router(door: Arc<Door>) -> Router {
     Router::new()
         .route("/api/v3/{*path}", any(rest::serve))
+        .route("/control/faults", any(control::faults))
         .route("/ws", get(streams::bare))
         .route("/ws/", get(streams::bare))
         .route("/ws/{*names}", get(streams::raw))

@@ -3,16 +3,18 @@
 use std::sync::Arc;
 
 use axum::extract::ws::{Utf8Bytes, WebSocket, WebSocketUpgrade};
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{ConnectInfo, Path, RawQuery, State};
 use axum::response::Response;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::fanout::{ConnectionId, Line};
+use super::door::{Door, Socket};
+use super::fanout::{ConnectionId, Form, Line};
+use super::faults::FaultDoor;
+use super::gate::Peer;
 use super::line::talk;
 use super::params::Params;
 use super::refusal::ApiError;
-use super::rest::Door;
 use super::topic::Topic;
 
 /// Streams that one connection may hear.
@@ -20,28 +22,38 @@ const MOST_STREAMS: usize = 1_024;
 const LONGEST_MESSAGE: usize = 64 * 1024;
 
 /// `/ws` and `/ws/`: nothing is heard until it is subscribed.
-pub(super) async fn bare(State(door): State<Arc<Door>>, upgrade: WebSocketUpgrade) -> Response {
-    open(door, upgrade, false, String::new())
+pub(super) async fn bare(State(door): State<Arc<Door>>, ConnectInfo(peer): ConnectInfo<Peer>, upgrade: WebSocketUpgrade) -> Response {
+    open(door, peer, upgrade, Form::Raw, String::new())
 }
 
 /// `/ws/a@trade/b@trade`: raw events. A name that is no stream (some clients open `/ws/0`) is heard as nothing.
-pub(super) async fn raw(State(door): State<Arc<Door>>, Path(names): Path<String>, upgrade: WebSocketUpgrade) -> Response {
-    open(door, upgrade, false, names)
+pub(super) async fn raw(
+    State(door): State<Arc<Door>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Path(names): Path<String>,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    open(door, peer, upgrade, Form::Raw, names)
 }
 
 /// `/stream?streams=a@trade/b@trade`: events with the name of their stream.
-pub(super) async fn combined(State(door): State<Arc<Door>>, RawQuery(query): RawQuery, upgrade: WebSocketUpgrade) -> Response {
+pub(super) async fn combined(
+    State(door): State<Arc<Door>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    RawQuery(query): RawQuery,
+    upgrade: WebSocketUpgrade,
+) -> Response {
     let params = Params::parse(&query.unwrap_or_default(), "").unwrap_or_default();
-    open(door, upgrade, true, params.get("streams").unwrap_or_default().to_owned())
+    open(door, peer, upgrade, Form::Combined, params.get("streams").unwrap_or_default().to_owned())
 }
 
-fn open(door: Arc<Door>, upgrade: WebSocketUpgrade, combined: bool, names: String) -> Response {
-    upgrade.max_message_size(LONGEST_MESSAGE).on_upgrade(move |socket| serve(door, socket, combined, names))
+fn open(door: Arc<Door>, peer: Peer, upgrade: WebSocketUpgrade, form: Form, names: String) -> Response {
+    upgrade.max_message_size(LONGEST_MESSAGE).on_upgrade(move |socket| serve(door, peer, socket, form, names))
 }
 
-async fn serve(door: Arc<Door>, socket: WebSocket, combined: bool, names: String) {
+async fn serve(door: Arc<Door>, peer: Peer, socket: WebSocket, form: Form, names: String) {
     let opened = door.floor.run(move |hall| {
-        let line = hall.fanout.open(combined);
+        let line = hall.fanout.open(form);
         let topics: Vec<Topic> = names.split('/').filter_map(|name| Topic::parse(name, &hall.symbols)).take(MOST_STREAMS).collect();
         topics.into_iter().for_each(|topic| hall.fanout.subscribe(line.id, topic));
         line
@@ -55,7 +67,8 @@ async fn serve(door: Arc<Door>, socket: WebSocket, combined: bool, names: String
     };
     let id = line.id;
     let asked = Arc::clone(&door);
-    talk(socket, door, line, move |text| handle(Arc::clone(&asked), id, text)).await;
+    let seen = Socket::new(FaultDoor::MarketStreams, &peer);
+    talk(socket, door, line, seen, move |text| handle(Arc::clone(&asked), id, text)).await;
 }
 
 #[derive(Deserialize)]

@@ -1,8 +1,8 @@
 //! The WebSocket API door: orders and the user data stream over one connection.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use axum::extract::ws::{Utf8Bytes, WebSocket, WebSocketUpgrade};
 use axum::extract::{ConnectInfo, RawQuery, State};
@@ -10,13 +10,18 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::armed::Asked;
+use super::door::{Door, Socket};
 use super::endpoint::Endpoint;
-use super::fanout::ConnectionId;
+use super::fanout::{ConnectionId, Form};
+use super::faults::FaultDoor;
+use super::gate::Peer;
 use super::limits::WEIGHT_PER_MINUTE;
 use super::line::talk;
 use super::params::Params;
 use super::refusal::ApiError;
-use super::rest::{Done, Door};
+use super::reply::Reply;
+use super::rest::Done;
 use super::{rest_account, rest_market};
 
 const LONGEST_MESSAGE: usize = 64 * 1024;
@@ -24,33 +29,35 @@ const CONNECTING_WEIGHT: u32 = 2;
 
 pub(super) async fn open(
     State(door): State<Arc<Door>>,
-    ConnectInfo(from): ConnectInfo<SocketAddr>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
     RawQuery(query): RawQuery,
     upgrade: WebSocketUpgrade,
 ) -> Response {
-    door.charge(from, CONNECTING_WEIGHT);
+    door.charge(&peer, CONNECTING_WEIGHT);
     let params = Params::parse(&query.unwrap_or_default(), "").unwrap_or_default();
     let limits = params.get("returnRateLimits") != Some("false");
-    upgrade.max_message_size(LONGEST_MESSAGE).on_upgrade(move |socket| serve(door, socket, from, limits))
+    upgrade.max_message_size(LONGEST_MESSAGE).on_upgrade(move |socket| serve(door, socket, peer, limits))
 }
 
-async fn serve(door: Arc<Door>, socket: WebSocket, from: SocketAddr, limits: bool) {
-    let line = match door.floor.run(|hall| hall.fanout.open(false)).await {
+async fn serve(door: Arc<Door>, socket: WebSocket, peer: Peer, limits: bool) {
+    let line = match door.floor.run(|hall| hall.fanout.open(Form::Api)).await {
         Ok(line) => line,
         Err(error) => {
             tracing::warn!(%error, "a WebSocket API connection was turned away");
             return;
         }
     };
-    let caller = Caller { door: Arc::clone(&door), connection: line.id, from, limits };
-    talk(socket, door, line, move |text| handle(caller.clone(), text)).await;
+    let seen = Socket::new(FaultDoor::WsApi, &peer);
+    let caller = Caller { door: Arc::clone(&door), connection: line.id, peer, seen: Arc::clone(&seen), limits };
+    talk(socket, door, line, seen, move |text| handle(caller.clone(), text)).await;
 }
 
 #[derive(Clone)]
 struct Caller {
     door: Arc<Door>,
     connection: ConnectionId,
-    from: SocketAddr,
+    peer: Peer,
+    seen: Arc<Socket>,
     limits: bool,
 }
 
@@ -66,28 +73,37 @@ struct Message {
 async fn handle(caller: Caller, text: Utf8Bytes) -> Result<Option<String>, ApiError> {
     let Ok(message) = serde_json::from_str::<Message>(text.as_str()) else {
         let error = ApiError::Malformed("the message is no JSON object of the known form");
-        return Ok(Some(respond(&caller, "null", 1, false, Err(error))));
+        return Ok(Some(write(&caller, "null", 1, false, error.into())));
     };
     let id = message.id.map_or_else(|| "null".to_owned(), |id| id.get().to_owned());
     let sent: Vec<(String, String)> = message.params.iter().map(|(name, value)| (name.clone(), literal(value))).collect();
     let params = Params::from_pairs(sent.clone());
     let limits = caller.limits && params.get("returnRateLimits") != Some("false");
-    let method = message.method.strip_prefix("v3/").unwrap_or(&message.method).to_owned();
-    let (weight, outcome) = match Method::find(&method) {
-        Err(error) => (1, Err(error)),
-        Ok(method) => {
-            let weight = method.weight(&params);
-            match caller.door.admit(caller.from, weight) {
-                Err(error) => (0, Err(error)),
-                Ok(()) => {
-                    let outcome = run(&caller, method, &sent, params).await;
-                    let free = matches!(method, Method::Rest(endpoint) if endpoint.is_free_when_done()) && outcome.is_ok();
-                    (if free { 0 } else { weight }, outcome)
-                }
-            }
-        }
+    let method = message.method.strip_prefix("v3/").unwrap_or(&message.method);
+    let places = method.starts_with("order.place") || method.starts_with("orderList.place") || method == "order.cancelReplace";
+    let asked = Asked { door: FaultDoor::WsApi, method: None, path: method, places };
+    let mut weight = 1;
+    let reply = caller.door.carry(&caller.peer, asked, async {
+        let (cost, outcome) = answer(&caller, method, &sent, params).await;
+        weight = cost;
+        Reply::from(outcome)
+    });
+    Ok(reply.await.map(|reply| write(&caller, &id, weight, limits, reply)))
+}
+
+/// The answer and what it costs.
+async fn answer(caller: &Caller, method: &str, sent: &[(String, String)], params: Params) -> (u32, Result<Done, ApiError>) {
+    let method = match Method::find(method) {
+        Ok(method) => method,
+        Err(error) => return (1, Err(error)),
     };
-    Ok(Some(respond(&caller, &id, weight, limits, outcome)))
+    let weight = method.weight(&params);
+    if let Err(error) = caller.door.admit(&caller.peer, weight) {
+        return (0, Err(error));
+    }
+    let outcome = run(caller, method, sent, params).await;
+    let free = matches!(method, Method::Rest(endpoint) if endpoint.is_free_when_done()) && outcome.is_ok();
+    (if free { 0 } else { weight }, outcome)
 }
 
 /// A string without its quotes and escapes; anything else as it stands.
@@ -144,6 +160,7 @@ async fn run(caller: &Caller, method: Method, sent: &[(String, String)], params:
             signed()?;
             let number = door.floor.run(move |hall| hall.fanout.subscribe_user(connection)).await?;
             let number = number.ok_or(ApiError::AlreadySubscribed)?;
+            caller.seen.user.store(true, Ordering::Relaxed);
             Ok(format!("{{\"subscriptionId\":{number}}}").into())
         }
         Method::Unsubscribe => {
@@ -154,8 +171,8 @@ async fn run(caller: &Caller, method: Method, sent: &[(String, String)], params:
     }
 }
 
-fn respond(caller: &Caller, id: &str, weight: u32, limits: bool, outcome: Result<Done, ApiError>) -> String {
-    let used = caller.door.charge(caller.from, weight);
+fn write(caller: &Caller, id: &str, weight: u32, limits: bool, reply: Reply) -> String {
+    let used = caller.door.charge(&caller.peer, weight);
     let limits = if limits {
         format!(
             ",\"rateLimits\":[{{\"rateLimitType\":\"REQUEST_WEIGHT\",\"interval\":\"MINUTE\",\"intervalNum\":1,\"limit\":{WEIGHT_PER_MINUTE},\"count\":{used}}}]"
@@ -163,15 +180,5 @@ fn respond(caller: &Caller, id: &str, weight: u32, limits: bool, outcome: Result
     } else {
         String::new()
     };
-    match outcome {
-        Ok(done) => format!("{{\"id\":{id},\"status\":200,\"result\":{}{limits}}}", done.body),
-        Err(error) => {
-            let mut body = error.body();
-            if let Some((_, retry_at_ms)) = error.retry() {
-                body.pop();
-                body.push_str(&format!(",\"data\":{{\"retryAfter\":{retry_at_ms}}}}}"));
-            }
-            format!("{{\"id\":{id},\"status\":{},\"error\":{body}{limits}}}", error.status())
-        }
-    }
+    reply.into_message(id, &limits)
 }

@@ -1,5 +1,6 @@
 //! The exchange over real sockets: a small client, and what the doors must do.
 
+mod faults;
 mod market;
 mod trading;
 
@@ -38,7 +39,7 @@ impl Answer {
 }
 
 fn now() -> Timestamp {
-    Clock { skew: Span::ZERO }.now()
+    Clock::new(Span::ZERO).now()
 }
 
 /// A market that began some days ago.
