@@ -79,7 +79,10 @@ where
         send_all(&mut out, outbound.take(message)).await;
     }
     let farewell = CloseFrame { code: close_code::AWAY, reason: "closing".into() };
-    send(&mut out, Message::Close(Some(farewell))).await;
+    if !send(&mut out, Message::Close(Some(farewell))).await {
+        // The peer said goodbye first: the answer waits below us, and goes out with a flush.
+        drop(timeout(SEND_WITHIN, out.flush()).await);
+    }
     door.left(id);
     leave(&door, id).await;
 }

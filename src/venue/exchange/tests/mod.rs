@@ -1,5 +1,6 @@
 //! The exchange over real sockets: a small client, and what the doors must do.
 
+mod farewell;
 mod faults;
 mod market;
 mod trading;
