@@ -39,6 +39,8 @@ pub struct Global {
 pub enum Command {
     /// Trade: the demo (default), paper, or live.
     Run(RunArgs),
+    /// The demo's whole box in simulated time: no socket, no file, days in minutes.
+    Simulate(SimulateArgs),
     /// Run the simulated exchange as its own process.
     Exchange(ExchangeArgs),
     /// Import, download, list and check candles.
@@ -56,6 +58,18 @@ pub enum Command {
     /// The memory of trades.
     #[command(subcommand)]
     Memory(MemoryCommand),
+    /// How the running box stands.
+    Status,
+    /// Stop opening in the running box; done when the venue has confirmed every cancel.
+    Halt,
+    /// Let the running box open again.
+    Resume,
+    /// Halt the running box and close every position at the market.
+    Flatten,
+    /// Print the running box's alerts and decisions as they come.
+    Tail,
+    /// The terminal of the running box; leaving it stops nothing.
+    Attach,
     /// Replay a run from its journal (the newest, if none is named).
     Replay {
         run: Option<String>,
@@ -135,6 +149,17 @@ pub struct RunArgs {
     /// Speed of a replay.
     #[arg(long, value_enum, default_value_t)]
     pub speed: SpeedArg,
+}
+
+#[derive(Debug, Args)]
+pub struct SimulateArgs {
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=366))]
+    pub days: u32,
+    /// Seed of the market and of training.
+    #[arg(long)]
+    pub seed: Option<u64>,
+    #[arg(long, value_enum, default_value_t)]
+    pub model: ModelArg,
 }
 
 #[derive(Debug, Args)]

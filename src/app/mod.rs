@@ -13,6 +13,7 @@ mod cli;
 mod clock;
 mod commands;
 mod config;
+mod control;
 mod failure;
 mod output;
 mod run;
@@ -69,9 +70,16 @@ fn dispatch(cli: Cli, started: std::time::Instant) -> Outcome {
     let context = Context { config, out, started };
     match command.unwrap_or(Command::Run(run)) {
         Command::Run(args) => run::run(context, args),
+        Command::Simulate(args) => run::simulate(&context, &args),
         Command::Exchange(args) => commands::exchange(&context, args),
         Command::Data(command) => commands::data(&context, command),
         Command::Book { captures } => commands::book(&context, &captures),
+        Command::Status => commands::status(&context),
+        Command::Halt => commands::halt(&context),
+        Command::Resume => commands::resume(&context),
+        Command::Flatten => commands::flatten(&context),
+        Command::Tail => commands::tail(&context),
+        Command::Attach => commands::attach(&context),
         Command::Train(args) => commands::train(&context, &args),
         Command::Backtest(args) => commands::backtest(&context, &args),
         Command::Models(command) => commands::models(&context, &command),

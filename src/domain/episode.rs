@@ -39,6 +39,8 @@ pub enum ExitReason {
     Signal,
     Flatten,
     EndOfData,
+    /// The loss limit of one trade.
+    LossLimit,
 }
 
 /// One closed trade as memory keeps it.
@@ -87,4 +89,5 @@ shown_as_word!(ExitReason {
     Signal => "signal",
     Flatten => "flatten",
     EndOfData => "end of data",
+    LossLimit => "loss limit",
 });

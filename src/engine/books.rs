@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{Engine, LINE_EVERY};
-use crate::domain::{Asset, Money, Price, Qty, Side, Symbol};
-use crate::protocol::Effect;
+use crate::domain::{Asset, ExitReason, Money, Price, Qty, Side, Span, Symbol};
+use crate::protocol::{Effect, Severity};
 
 /// Points of the equity line that are kept.
 const LINE_POINTS: usize = 240;
@@ -80,6 +80,7 @@ impl Engine {
         if let Some(reason) = self.breakers.on_mark(self.now, equity, &self.settings.limits) {
             self.on_halted(&reason, out);
         }
+        self.limit_trade_losses(out);
         let Some(equity) = equity else { return };
         self.start_equity.get_or_insert(equity);
         if self.now.since(self.last_point) >= LINE_EVERY {
@@ -122,6 +123,48 @@ impl Engine {
             total += order.new.kind.price()?.notional(order.remaining())?;
         }
         Some(total)
+    }
+
+    /// What all positions would lose from their marks to their stops; `None` while a mark is missing.
+    pub(super) fn heat(&self) -> Option<Money> {
+        let mut total = Money::ZERO;
+        for desk in self.desks.values() {
+            let Some(trade) = desk.trade.as_ref().filter(|trade| trade.held().is_positive()) else { continue };
+            let mark = desk.mark()?;
+            total += match trade.stop {
+                Some(stop) if stop < mark => (mark - stop).notional(trade.held())?,
+                Some(_) => Money::ZERO,
+                None => mark.notional(trade.held())?.at_rate(trade.plan.stop),
+            };
+        }
+        Some(total)
+    }
+
+    /// A trade that has lost more than one trade may is closed. It must hold for two marks a second apart: one bad tick closes nothing.
+    pub(super) fn limit_trade_losses(&mut self, out: &mut Vec<Effect>) {
+        let Some(limit) = self.settings.limits.max_trade_loss else { return };
+        let mut closing = Vec::new();
+        for (symbol, desk) in &mut self.desks {
+            let mark = desk.mark();
+            let Some(trade) = desk.trade.as_ref().filter(|trade| trade.held().is_positive()) else {
+                desk.losing_since = None;
+                continue;
+            };
+            let lost = mark.and_then(|mark| trade.pnl_at(mark)).is_some_and(|pnl| -pnl >= limit);
+            match (lost, desk.losing_since) {
+                (false, _) => desk.losing_since = None,
+                (true, None) => desk.losing_since = Some(self.now),
+                (true, Some(since)) if self.now.since(since) >= Span::from_secs(1) => closing.push(*symbol),
+                (true, Some(_)) => {}
+            }
+        }
+        for symbol in closing {
+            let Some(trade) = self.desks.get_mut(&symbol).and_then(|desk| desk.trade.as_mut()) else { continue };
+            if trade.request_exit(ExitReason::LossLimit) {
+                self.alert(Severity::Warning, format!("{symbol}: lost {limit} or more, closing"), out);
+                self.work(symbol, out);
+            }
+        }
     }
 
     pub(super) fn symbol_of(&self, asset: Asset) -> Option<Symbol> {

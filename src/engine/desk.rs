@@ -13,6 +13,8 @@ pub(super) struct Desk {
     /// Bought, but too small to sell: quantity and what it cost.
     pub dust_qty: Qty,
     pub dust_cost: Money,
+    /// Since when the open trade has lost more than one trade may.
+    pub losing_since: Option<Timestamp>,
 }
 
 impl Desk {
@@ -24,6 +26,7 @@ impl Desk {
             last_exit: None,
             dust_qty: Qty::ZERO,
             dust_cost: Money::ZERO,
+            losing_since: None,
         }
     }
 

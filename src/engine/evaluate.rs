@@ -1,7 +1,7 @@
 //! A bar closed: gather the evidence, decide, ask risk, and record all of it.
 
 use super::{Engine, desk::Desk};
-use crate::domain::{Bps, Candle, Money, Origin, Qty, Side, Symbol};
+use crate::domain::{Bps, Candle, Money, Origin, Qty, Side, Span, Symbol};
 use crate::market::features::WARM_UP;
 use crate::memory::{Summary, situation};
 use crate::protocol::{DecisionRecord, DecisionView, Effect, EvidenceRecord, Mode, NeighbourRecord, Record, Refusal, Verdict};
@@ -9,6 +9,7 @@ use crate::trading::decision::{Choice, Decision, Evidence, Standing, decide};
 use crate::trading::execution::{Decided, Phase, Plan, Purpose, Trade};
 use crate::trading::risk::Situation;
 
+const MINUTE: Span = Span::from_secs(60);
 /// Decisions kept for the screen.
 const SHOWN: usize = 50;
 
@@ -165,6 +166,13 @@ impl Engine {
             exposure: self.exposure(),
             open_orders: entries as u32,
             since_exit: desk.last_exit.map(|exit| self.now.since(exit)),
+            stop_distance: desk.trade.as_ref().map(|trade| trade.plan.stop),
+            heat: self.heat(),
+            opened_last_minute: u32::try_from(self.openings.iter().filter(|at| self.now.since(**at) < MINUTE).count()).unwrap_or(u32::MAX),
+            hourly_loss: self.breakers.hourly_loss(),
+            losing_streak: self.breakers.losing_streak().0,
+            since_loss: self.breakers.losing_streak().1.map(|at| self.now.since(at)),
+            volatility_percent: desk.market.volatility_percent(),
         }
     }
 

@@ -86,6 +86,8 @@ pub struct Engine {
     last_mark: Timestamp,
     last_point: Timestamp,
     equity_line: VecDeque<(Timestamp, f64)>,
+    /// When opening orders left, the last of them; for the order rate.
+    openings: VecDeque<Timestamp>,
     start_equity: Option<Money>,
     decisions: VecDeque<DecisionView>,
     alerts: VecDeque<Alert>,
@@ -131,6 +133,7 @@ impl Engine {
             last_mark: Timestamp::EPOCH,
             last_point: Timestamp::EPOCH,
             equity_line: VecDeque::new(),
+            openings: VecDeque::new(),
             start_equity: None,
             decisions: VecDeque::new(),
             alerts: VecDeque::new(),

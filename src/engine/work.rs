@@ -1,7 +1,7 @@
 //! Drives the open trade of one market: asks it for the next step, does it, until it waits; books it when it is complete.
 
 use super::Engine;
-use crate::domain::{Episode, ExitReason, NewOrder, OrderKind, Price, Qty, Side, Symbol};
+use crate::domain::{Episode, ExitReason, NewOrder, OrderKind, Price, Qty, Side, Span, Symbol};
 use crate::protocol::{CostRecord, Effect, Record, Refusal, Severity};
 use crate::trading::costs::{Reference, breakdown, touch_for};
 use crate::trading::execution::{Decided, Purpose, Step, Touch, Trade};
@@ -72,6 +72,9 @@ impl Engine {
         let decided = desk.trade.as_ref().map(|t| t.decided_at);
         let reference = reference(decided.or(touch), touch, Side::Buy, taker);
         let request = self.orders.open(approved, reference, self.now);
+        let now = self.now;
+        self.openings.retain(|at| now.since(*at) < Span::from_secs(60));
+        self.openings.push_back(now);
         self.sent(symbol, order, request, out);
         Ok(())
     }
@@ -109,6 +112,7 @@ impl Engine {
         desk.dust_qty += trade.held();
         desk.dust_cost += trade.entry.value - entry.value;
         self.realised += split.net;
+        self.breakers.on_trade(self.now, split.net);
         self.counters.trades_closed += 1;
         self.counters.trades_won += u64::from(split.net.is_positive());
         let opened = trade.opened.unwrap_or(trade.decided);

@@ -164,6 +164,12 @@ impl MarketState {
         self.features.volatility_bps()
     }
 
+    /// Volatility of the last bars in percent of the usual one; `None` while warming up.
+    #[must_use]
+    pub fn volatility_percent(&self) -> Option<u32> {
+        self.features.volatility_percent()
+    }
+
     #[must_use]
     pub fn regime(&self) -> Regime {
         self.regime

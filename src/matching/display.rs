@@ -1,6 +1,8 @@
 //! The book that the market displays, as far as matching needs it: levels, their age in update ids, and what we took from them.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Iter;
+use std::iter::Rev;
 
 use crate::domain::{BookSnapshot, DepthDiff, Level, Price, Qty, Quote, Side};
 
@@ -30,6 +32,22 @@ impl Shown {
 }
 
 type Levels = BTreeMap<Price, Shown>;
+
+/// Levels from the best price on, whichever side they are.
+pub(super) enum Rungs<'a, T> {
+    Up(Iter<'a, Price, T>),
+    Down(Rev<Iter<'a, Price, T>>),
+}
+
+impl<'a, T> Iterator for Rungs<'a, T> {
+    type Item = (&'a Price, &'a T);
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Self::Up(levels) => levels.next(),
+            Self::Down(levels) => levels.next(),
+        }
+    }
+}
 
 /// The displayed book of one symbol.
 #[derive(Debug, Clone, Default)]
@@ -101,6 +119,14 @@ impl Display {
         (bid.price < ask.price).then_some((bid, ask))
     }
 
+    /// The best displayed price that a taker of this side meets.
+    pub(super) fn touch(&self, taker: Side) -> Option<Price> {
+        match taker {
+            Side::Buy => self.asks.keys().next().copied(),
+            Side::Sell => self.bids.keys().next_back().copied(),
+        }
+    }
+
     /// The displayed quantity at a price; `None` where the display does not reach (beyond the last known level).
     pub(super) fn at(&self, side: Side, price: Price) -> Option<Qty> {
         let levels = self.side(side);
@@ -115,12 +141,12 @@ impl Display {
     }
 
     /// What a taker of this side finds, best price first: quantities that are displayed and not yet taken by us.
-    pub(super) fn ladder(&self, taker: Side) -> Box<dyn Iterator<Item = (Price, Qty)> + '_> {
-        let open = |(price, shown): (&Price, &Shown)| (*price, shown.left());
-        match taker {
-            Side::Buy => Box::new(self.asks.iter().map(open).filter(|(_, left)| left.is_positive())),
-            Side::Sell => Box::new(self.bids.iter().rev().map(open).filter(|(_, left)| left.is_positive())),
-        }
+    pub(super) fn ladder(&self, taker: Side) -> impl Iterator<Item = (Price, Qty)> + '_ {
+        let levels = match taker {
+            Side::Buy => Rungs::Up(self.asks.iter()),
+            Side::Sell => Rungs::Down(self.bids.iter().rev()),
+        };
+        levels.map(|(price, shown)| (*price, shown.left())).filter(|(_, left)| left.is_positive())
     }
 
     /// Remembers that a taker took `qty` at `price`.

@@ -24,22 +24,36 @@
 //! *Never*: a strategy, a clock, a socket.
 
 mod account;
+mod amend;
+mod average;
+mod contingency;
 mod delay;
 mod display;
 mod exchange;
 pub mod flow;
+mod list;
+mod market;
 mod order;
+mod orders;
 mod queries;
 mod queue;
 mod reject;
+mod rules;
 mod saved;
 mod settle;
+mod submit;
 mod taker;
 #[cfg(test)]
 mod tests;
+mod trigger;
 
 pub use delay::DelayQueue;
 pub use exchange::{Exchange, ExchangeConfig};
-pub use order::{AccountId, Execution, Expiry, OrderRef, OrderRequest, OrderView, Report, ReportKind};
+pub use list::{Leg, ListChange, ListNews, ListRef, ListRequest, ListShape, ListView};
+pub use order::{
+    AccountId, Amendment, Execution, Expiry, OrderRef, OrderRequest, OrderView, Phase, PreventedMatch, Prevention, Report, ReportKind,
+    SelfTradeMode, Terms,
+};
 pub use queries::TradeFilter;
 pub use reject::Reject;
+pub use rules::{Rules, SymbolStatus};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::AccountId;
-use super::display::Display;
+use super::display::{Display, Rungs};
 use crate::domain::{OrderId, Price, PublicTrade, Qty, Side};
 
 /// Nobody knows how much is ahead: until the display reaches this price only a trade or quote beyond it fills the order.
@@ -62,11 +62,12 @@ impl Queue {
     }
 
     /// The orders that a taker of this side meets, best price first.
-    pub(super) fn ladder(&self, taker: Side) -> Box<dyn Iterator<Item = (Price, &Vec<Resting>)> + '_> {
-        match taker {
-            Side::Buy => Box::new(self.asks.iter().map(|(price, level)| (*price, level))),
-            Side::Sell => Box::new(self.bids.iter().rev().map(|(price, level)| (*price, level))),
-        }
+    pub(super) fn ladder(&self, taker: Side) -> impl Iterator<Item = (Price, &Vec<Resting>)> + '_ {
+        let levels = match taker {
+            Side::Buy => Rungs::Up(self.asks.iter()),
+            Side::Sell => Rungs::Down(self.bids.iter().rev()),
+        };
+        levels.map(|(price, level)| (*price, level))
     }
 
     pub(super) fn best(&self, side: Side) -> Option<Price> {
@@ -95,11 +96,14 @@ impl Queue {
 
     /// A public trade: through our price it fills everything; at our price it fills what is left behind the queue.
     pub(super) fn on_trade(&mut self, trade: &PublicTrade, fills: &mut Vec<MakerFill>) {
-        let through_bids = self.bids.split_off(&Price::from_raw(trade.price.raw().saturating_add(1)));
-        through_bids.into_iter().rev().for_each(|(price, level)| fill_all(price, level, fills));
-        let beyond = self.asks.split_off(&trade.price);
-        let through_asks = std::mem::replace(&mut self.asks, beyond);
-        through_asks.into_iter().for_each(|(price, level)| fill_all(price, level, fills));
+        while let Some(level) = self.bids.last_entry().filter(|level| *level.key() > trade.price) {
+            let (price, orders) = level.remove_entry();
+            fill_all(price, orders, fills);
+        }
+        while let Some(level) = self.asks.first_entry().filter(|level| *level.key() < trade.price) {
+            let (price, orders) = level.remove_entry();
+            fill_all(price, orders, fills);
+        }
 
         let side = if trade.buyer_is_maker { Side::Buy } else { Side::Sell };
         let levels = self.side_mut(side);

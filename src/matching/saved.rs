@@ -1,59 +1,146 @@
-//! What survives a restart: accounts, orders, fills and the id counters. Books do not; they come from the market again.
+//! What survives a restart: accounts, orders, lists, fills, rules, last prices and the counters. Books do not; they come from the
+//! market again.
 
-use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, VecDeque};
 
-use super::exchange::Exchange;
-use super::{AccountId, ExchangeConfig, Execution, OrderView};
-use crate::domain::{Balance, Qty};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::average::Average;
+use super::contingency::Lists;
+use super::exchange::{Counters, Exchange};
+use super::orders::Record;
+use super::rules::{Rules, SymbolStatus};
+use super::trigger::condition;
+use super::{AccountId, Amendment, ExchangeConfig, Execution, ListView, OrderView, Phase, PreventedMatch};
+use crate::domain::{Balance, ListStatus, OrderId, OrderListId, Price, Symbol};
 
 /// The stored form of an `Exchange`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Saved {
+#[derive(Deserialize)]
+struct Saved {
     config: ExchangeConfig,
+    counters: Counters,
+    markets: Vec<SavedMarket>,
     accounts: Vec<(AccountId, Vec<Balance>)>,
+    /// Final orders by the time of their end, then open ones in the order in which they began to work.
     orders: Vec<OrderView>,
-    trades: Vec<Execution>,
-    last_order: u64,
-    last_trade: u64,
+    lists: BTreeMap<OrderListId, ListView>,
+    closed_lists: VecDeque<OrderListId>,
+    trades: VecDeque<Execution>,
+    amendments: BTreeMap<OrderId, Vec<Amendment>>,
+    prevented: VecDeque<PreventedMatch>,
 }
 
-impl From<Exchange> for Saved {
-    fn from(exchange: Exchange) -> Self {
-        Self {
-            accounts: exchange.accounts.iter().map(|(id, customer)| (*id, customer.balances())).collect(),
-            orders: exchange.orders.into_values().collect(),
-            trades: exchange.trades.into(),
-            last_order: exchange.last_order,
-            last_trade: exchange.last_trade,
-            config: exchange.config,
+/// The same, borrowed: nothing is copied to be written.
+#[derive(Serialize)]
+struct SavedRef<'a> {
+    config: &'a ExchangeConfig,
+    counters: Counters,
+    markets: Vec<SavedMarket>,
+    accounts: Vec<(AccountId, Vec<Balance>)>,
+    orders: Vec<&'a OrderView>,
+    lists: &'a BTreeMap<OrderListId, ListView>,
+    closed_lists: &'a VecDeque<OrderListId>,
+    trades: &'a VecDeque<Execution>,
+    amendments: &'a BTreeMap<OrderId, Vec<Amendment>>,
+    prevented: &'a VecDeque<PreventedMatch>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SavedMarket {
+    symbol: Symbol,
+    rules: Rules,
+    status: SymbolStatus,
+    last: Option<Price>,
+    average: Average,
+}
+
+impl Serialize for Exchange {
+    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        let mut open: Vec<&OrderView> = self.accounts.keys().flat_map(|account| self.open_orders(*account, None)).collect();
+        open.sort_unstable_by_key(|order| (order.working_at, order.order_id));
+        let mut orders: Vec<&OrderView> = self.closed.iter().filter_map(|id| self.orders.view(*id)).collect();
+        orders.append(&mut open);
+        let market = |market: &super::market::Market| SavedMarket {
+            symbol: market.instrument.symbol,
+            rules: market.rules.clone(),
+            status: market.status,
+            last: market.last,
+            average: market.average.clone(),
+        };
+        SavedRef {
+            config: &self.config,
+            counters: self.counters,
+            markets: self.markets.iter().map(market).collect(),
+            accounts: self.accounts.keys().map(|id| (*id, self.balances(*id))).collect(),
+            orders,
+            lists: &self.lists.all,
+            closed_lists: &self.lists.closed,
+            trades: &self.trades,
+            amendments: &self.amendments,
+            prevented: &self.prevented,
         }
+        .serialize(out)
+    }
+}
+
+impl<'de> Deserialize<'de> for Exchange {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        Saved::deserialize(input).map(Self::from)
     }
 }
 
 impl From<Saved> for Exchange {
-    /// Open orders rest again with an unknown queue ahead of them, until the display tells how long it can be at most.
+    /// Open orders rest again with an unknown queue ahead of them, until the display tells how long it can be at most; waiting ones wait.
     fn from(saved: Saved) -> Self {
         let mut exchange = Self::new(saved.config);
-        exchange.last_order = saved.last_order;
-        exchange.last_trade = saved.last_trade;
-        exchange.trades = saved.trades.into();
-        for (id, balances) in saved.accounts {
-            let customer = exchange.accounts.entry(id).or_default();
-            balances.into_iter().for_each(|balance| *customer.balance(balance.asset) = balance);
+        exchange.counters = saved.counters;
+        exchange.trades = saved.trades;
+        exchange.amendments = saved.amendments;
+        exchange.prevented = saved.prevented;
+        for market in saved.markets {
+            if let Some(place) = exchange.place_of(market.symbol) {
+                let known = &mut exchange.markets[place];
+                (known.rules, known.status, known.last, known.average) = (market.rules, market.status, market.last, market.average);
+            }
         }
-        for order in saved.orders {
-            let customer = exchange.accounts.entry(order.account).or_default();
-            if order.status.is_final() {
-                exchange.closed.push_back(order.order_id);
-            } else {
-                customer.opened(&order);
-                let (price, market) = (order.kind.price(), exchange.markets.get_mut(&order.symbol));
-                if let (Some(price), Some(market), true) = (price, market, order.remaining() > Qty::ZERO) {
-                    market.queue.add(&market.display, order.side, price, order.order_id, order.account, order.remaining());
+        for (id, balances) in saved.accounts {
+            exchange.open_account(id, &[]);
+            for balance in balances {
+                exchange.open_account(id, &[(balance.asset, balance.free)]);
+                let place = exchange.assets.iter().position(|asset| *asset == balance.asset);
+                if let (Some(place), Some(customer)) = (place, exchange.accounts.get_mut(&id)) {
+                    customer.held(place).locked = balance.locked;
                 }
             }
-            exchange.orders.insert(order.order_id, order);
         }
+        for order in saved.orders {
+            exchange.restore(order);
+        }
+        for list in saved.lists.values().filter(|list| list.status == ListStatus::Executing) {
+            if let Some((above, below)) = list.pair() {
+                exchange.join(above, below);
+            }
+        }
+        exchange.lists = Lists::of(saved.lists, saved.closed_lists);
         exchange
+    }
+}
+
+impl Exchange {
+    fn restore(&mut self, view: OrderView) {
+        let Some(place) = self.place_of(view.symbol) else { return };
+        let (id, phase, is_final) = (view.order_id, view.phase, view.status.is_final());
+        let condition = condition(view.side, view.kind);
+        if is_final {
+            self.closed.push_back(id);
+        } else {
+            self.accounts.entry(view.account).or_default().opened(place, &view);
+        }
+        self.orders.insert(Record { view, market: place, twin: None });
+        match (is_final, phase, condition) {
+            (false, Phase::Waiting, Some(condition)) => self.markets[place].waiting.add(condition, id),
+            (false, Phase::Working, _) => self.rest(id, place),
+            _ => {}
+        }
     }
 }

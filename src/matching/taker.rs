@@ -1,19 +1,32 @@
 //! What a taking order finds: displayed levels and other customers' resting orders, best price first.
 
-use super::exchange::Market;
-use super::queue::reaches;
-use super::{AccountId, OrderRequest};
+use super::market::Market;
+use super::queue::{Resting, reaches};
+use super::{AccountId, SelfTradeMode};
 use crate::domain::{Bps, OrderId, Price, Qty, Side};
+
+/// Who takes, and how far.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Taker {
+    pub account: AccountId,
+    pub side: Side,
+    /// `None`: at any price.
+    pub limit: Option<Price>,
+    pub qty: Qty,
+    pub mode: SelfTradeMode,
+}
 
 /// Whose quantity a step takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Source {
     /// The market's displayed level.
     Shown,
-    /// Another customer's resting order.
+    /// A resting order.
     Resting(OrderId),
     /// Beyond a quote nothing is displayed: filled worse by the configured impact.
     Impact,
+    /// Nothing is taken: the account's own order expires and the taker goes on.
+    Own(OrderId),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,8 +41,8 @@ pub(super) struct Step {
 pub(super) enum End {
     /// The quantity is complete, or nothing more lies within the limit.
     Done,
-    /// The next quantity belongs to the same account.
-    OwnOrder,
+    /// The next quantity belongs to the same account, and the taker shall expire.
+    OwnOrder { maker: OrderId, price: Price },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,13 +59,34 @@ impl Walk {
     pub(super) fn total(&self) -> Qty {
         self.steps.iter().map(|step| step.qty).sum()
     }
+
+    /// Takes from the orders at one price, in order of arrival; false when the walk ends.
+    fn take_level(&mut self, taker: &Taker, price: Price, level: &[Resting], left: &mut Qty) -> bool {
+        for order in level {
+            if order.account == taker.account && taker.mode != SelfTradeMode::None {
+                if taker.mode == SelfTradeMode::ExpireMaker {
+                    self.steps.push(Step { price, qty: Qty::ZERO, source: Source::Own(order.id) });
+                    continue;
+                }
+                self.end = End::OwnOrder { maker: order.id, price };
+                return false;
+            }
+            let qty = order.remaining.min(*left);
+            self.steps.push(Step { price, qty, source: Source::Resting(order.id) });
+            *left -= qty;
+            if left.is_zero() {
+                return false;
+            }
+        }
+        true
+    }
 }
 
 /// At one price the displayed quantity trades before resting orders (the cautious choice for those).
-pub(super) fn walk(market: &Market, account: AccountId, request: &OrderRequest, impact: Bps) -> Walk {
-    let (side, limit) = (request.side, request.kind.price());
+pub(super) fn walk(market: &Market, taker: &Taker, impact: Bps) -> Walk {
+    let (side, limit) = (taker.side, taker.limit);
     let mut found = Walk::nothing();
-    let mut left = request.qty;
+    let mut left = taker.qty;
     let mut shown = market.display.ladder(side).peekable();
     let mut resting = market.queue.ladder(side).peekable();
     while left.is_positive() {
@@ -72,17 +106,9 @@ pub(super) fn walk(market: &Market, account: AccountId, request: &OrderRequest, 
             left -= qty;
             continue;
         }
-        for order in resting.next().into_iter().flat_map(|(_, level)| level) {
-            if order.account == account {
-                found.end = End::OwnOrder;
-                return found;
-            }
-            let qty = order.remaining.min(left);
-            found.steps.push(Step { price, qty, source: Source::Resting(order.id) });
-            left -= qty;
-            if left.is_zero() {
-                break;
-            }
+        let Some((_, level)) = resting.next() else { break };
+        if !found.take_level(taker, price, level, &mut left) {
+            return found;
         }
     }
     if left.is_positive() && limit.is_none() && market.display.is_quote_only() {

@@ -286,7 +286,7 @@ fn each_refusal_has_its_cause() {
 
 #[test]
 fn too_many_open_orders_are_refused() {
-    let mut exchange = Exchange::new(ExchangeConfig { max_open_orders: 1, ..ExchangeConfig::new(vec![btc()]) });
+    let mut exchange = Exchange::new(ExchangeConfig { rules: Rules { max_orders: 1, ..Rules::default() }, ..ExchangeConfig::new(vec![btc()]) });
     exchange.open_account(US, &[(name("BTC"), qty("10"))]);
     let mut reports = Vec::new();
     exchange.on_market(&snapshot(), &mut reports);

@@ -59,4 +59,18 @@ pub enum Refusal {
     WarmingUp { have: u32, need: u32 },
     #[error("no model may trade")]
     NoModel,
+    #[error("{losses} losing trades in a row, limit {limit}: waiting {} s", .left.millis() / 1000)]
+    LosingStreak { losses: u32, limit: u32, left: Span },
+    #[error("loss of the last hour is {loss}, limit {limit}")]
+    HourlyLoss { loss: Money, limit: Money },
+    #[error("volatility is {percent} % of the usual one, limit {limit} %")]
+    Volatile { percent: u32, limit: u32 },
+    #[error("price is {distance} bps from the market, limit {limit} bps")]
+    PriceCollar { distance: Bps, limit: Bps },
+    #[error("portfolio heat would be {would_be} bps of the equity, limit {limit} bps")]
+    Heat { would_be: Bps, limit: Bps },
+    #[error("{opened} orders in the last minute, limit {limit}")]
+    OrderRate { opened: u32, limit: u32 },
+    #[error("{left} would stay free, the reserve is {limit}")]
+    CashReserve { left: Money, limit: Money },
 }

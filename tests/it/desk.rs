@@ -58,6 +58,7 @@ pub fn settings() -> Settings {
             max_spread_bps: Bps::from_bps(20),
             cool_down_ms: 3_000,
             max_clock_drift_ms: 500,
+            ..Limits::default()
         },
         execution: ExecutionRules {
             entry_deadline_ms: 6_000,
@@ -82,6 +83,11 @@ pub fn settings() -> Settings {
 
 /// A few trees grown on noise: they forecast about nothing, about anything.
 pub fn model(role: ModelRole) -> ModelAdopted {
+    model_of(role, bar())
+}
+
+/// The same for another bar.
+pub fn model_of(role: ModelRole, interval: Interval) -> ModelAdopted {
     let width = NAMES.len();
     let mut state = 1_u64;
     let mut noise = move || {
@@ -99,7 +105,7 @@ pub fn model(role: ModelRole) -> ModelAdopted {
         calibration: None,
         threshold_bps: -1e9,
         horizon_bars: 9,
-        interval: bar(),
+        interval,
         cost_bps: 20.0,
     });
     let bytes = artifact.encode().unwrap();

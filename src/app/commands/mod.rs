@@ -23,6 +23,7 @@ mod models;
 mod moment;
 mod progress;
 mod replay;
+mod running;
 mod series;
 mod train;
 
@@ -34,5 +35,7 @@ pub use exchange::exchange;
 pub use keep::{backup, compact, verify};
 pub use memory::memory;
 pub use models::models;
+pub use progress::bar;
 pub use replay::replay;
+pub use running::{attach, flatten, halt, resume, status, tail};
 pub use train::train;

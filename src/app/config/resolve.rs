@@ -22,6 +22,8 @@ pub fn engine_settings(config: &Config, mode: Mode, replay: bool) -> Settings {
     let mut limits = config.limits.clone();
     if demo {
         limits.cool_down_ms = config.demo.exploration.cool_down_ms;
+        // At its fees the demo loses most trades, by design and with its own small allowance: a streak says nothing there.
+        limits.max_losing_streak = None;
     }
     Settings {
         mode,
@@ -77,6 +79,17 @@ fn check_limits(limits: &Limits) -> Outcome {
     if limits.max_position_notional > limits.max_exposure {
         return Err(Failure::usage("limits.max_position_notional is above limits.max_exposure: one position could not be held"));
     }
+    for (name, value) in [("limits.max_trade_loss", limits.max_trade_loss), ("limits.max_hourly_loss", limits.max_hourly_loss)] {
+        if value.is_some_and(|value| value <= Money::ZERO) {
+            return Err(Failure::usage(format!("{name} must be above 0")));
+        }
+    }
+    if limits.max_losing_streak == Some(0) || limits.max_orders_per_minute == Some(0) {
+        return Err(Failure::usage("limits.max_losing_streak and limits.max_orders_per_minute must be above 0"));
+    }
+    if limits.min_cash_reserve_bps.is_some_and(|share| share < Bps::ZERO || share >= Bps::from_bps(10_000)) {
+        return Err(Failure::usage("limits.min_cash_reserve_bps is a share of the equity: from 0 to below 10000"));
+    }
     if limits.max_drawdown_bps <= Bps::ZERO {
         return Err(Failure::usage("limits.max_drawdown_bps must be above 0"));
     }
@@ -115,6 +128,9 @@ mod tests {
         assert_eq!(refusal("limits.max_order_notional=5000").0, ExitKind::Usage);
         assert_eq!(refusal("limits.max_position_notional=5000").0, ExitKind::Usage);
         assert_eq!(refusal("limits.max_daily_loss=0").0, ExitKind::Usage);
+        assert_eq!(refusal("limits.max_hourly_loss=0").0, ExitKind::Usage);
+        assert_eq!(refusal("limits.max_losing_streak=0").0, ExitKind::Usage);
+        assert_eq!(refusal("limits.min_cash_reserve_bps=10000").0, ExitKind::Usage);
         assert_eq!(refusal("demo.exploration.equity_percent=2").0, ExitKind::Usage);
     }
 

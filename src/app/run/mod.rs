@@ -5,12 +5,16 @@ mod capture;
 mod courier;
 mod demo;
 mod engine_loop;
+mod kill_switch;
 mod learner;
 mod log;
 mod recorder;
 mod screen;
+mod simulate;
 mod start;
 mod summary;
+
+pub use simulate::simulate;
 
 use super::Context;
 use super::cli::{ModelArg, RunArgs, SpeedArg};

@@ -34,7 +34,7 @@ impl Shared {
         *self.view.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(view);
     }
 
-    fn view(&self) -> Arc<View> {
+    pub fn view(&self) -> Arc<View> {
         Arc::clone(&self.view.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -43,7 +43,7 @@ impl Shared {
     }
 
     /// False when the engine can not be reached.
-    fn command(&self, command: Command) -> bool {
+    pub fn command(&self, command: Command) -> bool {
         let commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
         commands.as_ref().is_some_and(|events| events.try_send(Event::Command(command)).is_ok())
     }
@@ -60,6 +60,10 @@ impl Shared {
         self.finished.store(true, Ordering::Relaxed);
         // The channel closes when its last sender is gone.
         self.commands.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    pub fn is_finished(&self) -> bool {
+        self.finished.load(Ordering::Relaxed)
     }
 
     /// Ctrl-C and SIGTERM stop the run gracefully; a second one ends the program at once.

@@ -12,9 +12,10 @@ use super::engine_loop::{Ended, EngineLoop, Performer};
 use super::recorder::Recorder;
 use super::screen::{FinishOnDrop, Screen, Shared};
 use super::summary::Summary;
-use super::{account, demo, learner, log};
+use super::{account, demo, kill_switch, learner, log};
 use crate::app::cli::RunArgs;
 use crate::app::config::{Config, engine_settings};
+use crate::app::control::{ControlServer, Desk, kill_file, socket_path};
 use crate::app::failure::{ExitKind, Failure, Outcome};
 use crate::app::{Context, clock};
 use crate::domain::RunId;
@@ -144,6 +145,8 @@ pub fn run(context: Context, args: &RunArgs, mode: Mode) -> Outcome {
     settings.symbols.dedup();
     let shared = Shared::new();
     let deadline = args.duration.map(|d| context.started + d);
+    let _control = control(&shared, &ring, &data_file);
+    kill_switch::watch(&shared, kill_file(&data_file))?;
     let screen = if args.headless { None } else { Some(Screen { ring }) };
     let parts = Parts { opening, venue, settings, seed, deadline, model: args.model };
     let worker = {
@@ -160,6 +163,24 @@ pub fn run(context: Context, args: &RunArgs, mode: Mode) -> Outcome {
     }
     let summary = worker.join().map_err(|_| Failure::failed("the engine thread failed; see the log"))??;
     context.out.answer(&summary, || summary.text())
+}
+
+/// The socket for `huracan status`, `halt` and the others. Trading does not depend on it.
+fn control(shared: &Arc<Shared>, ring: &log::LogRing, data_file: &std::path::Path) -> Option<ControlServer> {
+    let (viewed, commanded, ring) = (Arc::clone(shared), Arc::clone(shared), ring.clone());
+    let desk = Desk {
+        view: Box::new(move || viewed.view()),
+        logs: Box::new(move || ring.lines()),
+        command: Box::new(move |command| commanded.command(command)),
+    };
+    let path = socket_path(data_file);
+    match ControlServer::start(&path, desk) {
+        Ok(server) => Some(server),
+        Err(error) => {
+            tracing::error!(%error, path = %path.display(), "other commands can not reach this box (a shorter --data path may help)");
+            None
+        }
+    }
 }
 
 fn start_note(settings: &Settings, config: &Config, venue: &str, mode: Mode) -> String {

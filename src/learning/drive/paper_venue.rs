@@ -172,7 +172,9 @@ impl PaperVenue {
                     traded = true;
                     VenueEvent::Fill(fill(id, execution))
                 }
-                ReportKind::Canceled | ReportKind::Expired(_) => VenueEvent::Order(stated(id, &report.order)),
+                // The engine neither waits for stops here, nor amends, nor places lists.
+                ReportKind::Entered | ReportKind::Amended { .. } | ReportKind::List(_) => continue,
+                ReportKind::Canceled | ReportKind::Expired(_) | ReportKind::Prevented(_) => VenueEvent::Order(stated(id, &report.order)),
             };
             self.news.push(due, news);
         }
@@ -217,11 +219,17 @@ fn refusal(reject: Reject) -> VenueRefusal {
         Reject::WouldTake => VenueRefusal::WouldTake,
         Reject::InsufficientBalance => VenueRefusal::InsufficientBalance,
         Reject::DuplicateClientId => VenueRefusal::DuplicateId,
-        Reject::MarketClosed => VenueRefusal::MarketClosed,
-        Reject::PriceFilter | Reject::LotSize | Reject::Notional | Reject::UnknownSymbol => VenueRefusal::Filter,
-        Reject::TooManyOrders => VenueRefusal::RateLimit,
+        Reject::MarketClosed | Reject::WrongPhase => VenueRefusal::MarketClosed,
+        Reject::PriceFilter
+        | Reject::PercentPrice
+        | Reject::LotSize
+        | Reject::MarketLotSize
+        | Reject::Notional
+        | Reject::MaxPosition
+        | Reject::UnknownSymbol => VenueRefusal::Filter,
+        Reject::TooManyOrders | Reject::TooManyAlgoOrders | Reject::TooManyLists => VenueRefusal::RateLimit,
         Reject::UnknownAccount => VenueRefusal::Credentials,
-        Reject::NoLiquidity | Reject::UnknownOrder => VenueRefusal::Other,
+        _ => VenueRefusal::Other,
     }
 }
 

@@ -158,6 +158,14 @@ impl FeatureBuilder {
         self.window().map(|window| window.slow_volatility() * 1e4)
     }
 
+    /// Volatility of the last 12 bars in percent of that of the last 60; `None` while warming up or in a market that does not move.
+    #[must_use]
+    pub fn volatility_percent(&self) -> Option<u32> {
+        let window = self.window()?;
+        let ratio = window.fast_volatility() / window.slow_volatility();
+        ratio.is_finite().then(|| (ratio * 100.0).round().clamp(0.0, 1e6) as u32)
+    }
+
     /// Candles that were not taken: unsound, repeated or out of order.
     #[must_use]
     pub fn passed_over(&self) -> u64 {

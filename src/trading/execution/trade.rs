@@ -191,12 +191,14 @@ impl Trade {
         self.deadline = Timestamp::EPOCH;
     }
 
-    /// Leaves as soon as possible; an entry under way is cancelled first.
-    pub fn request_exit(&mut self, reason: ExitReason) {
+    /// Leaves as soon as possible; an entry under way is cancelled first. False when it was asked for before.
+    pub fn request_exit(&mut self, reason: ExitReason) -> bool {
+        let first = self.exit_request.is_none();
         self.exit_request.get_or_insert(reason);
         if self.phase == Phase::Entering {
             self.stop_entering();
         }
+        first
     }
 
     /// The venue refused a target or exit; the next try waits longer, so that nobody is banned for repeating what can not be.

@@ -1,9 +1,14 @@
 //! Loss stops: marks in, a latched halt out. The day is UTC; the peak is of marked equity.
 
+use std::collections::VecDeque;
+
 use serde::{Deserialize, Serialize};
 
 use super::Limits;
-use crate::domain::{Bps, Money, Timestamp};
+use crate::domain::{Bps, Money, Span, Timestamp};
+
+const MINUTE: Span = Span::from_secs(60);
+const HOUR: Span = Span::from_secs(3_600);
 
 /// Why trading halted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -38,6 +43,14 @@ pub struct Breakers {
     /// A breach must hold for two marks at least a second apart: one bad tick halts nobody.
     breach_since: Option<Timestamp>,
     halted: Option<HaltReason>,
+    /// Equity at the beginning of each of the last sixty minutes, oldest first.
+    #[serde(default)]
+    minutes: VecDeque<(Timestamp, Money)>,
+    /// Trades lost in a row, and when the last one was.
+    #[serde(default)]
+    losing_streak: u32,
+    #[serde(default)]
+    last_loss: Option<Timestamp>,
 }
 
 impl Breakers {
@@ -51,6 +64,12 @@ impl Breakers {
             self.loss_base = Some(equity);
         }
         self.peak = Some(self.peak.map_or(equity, |peak| peak.max(equity)));
+        while self.minutes.front().is_some_and(|(minute, _)| at.since(*minute) > HOUR) {
+            self.minutes.pop_front();
+        }
+        if self.minutes.back().is_none_or(|(minute, _)| at.since(*minute) >= MINUTE) {
+            self.minutes.push_back((at, equity));
+        }
         if self.halted.is_some() {
             return None;
         }
@@ -68,6 +87,16 @@ impl Breakers {
                 self.halt(reason.clone());
                 Some(reason)
             }
+        }
+    }
+
+    /// A trade ended with `net`.
+    pub fn on_trade(&mut self, at: Timestamp, net: Money) {
+        if net < Money::ZERO {
+            self.losing_streak = self.losing_streak.saturating_add(1);
+            self.last_loss = Some(at);
+        } else {
+            self.losing_streak = 0;
         }
     }
 
@@ -91,6 +120,7 @@ impl Breakers {
         for reference in [&mut self.peak, &mut self.day_start, &mut self.loss_base, &mut self.equity] {
             *reference = reference.map(|held| held + amount);
         }
+        self.minutes.iter_mut().for_each(|(_, held)| *held += amount);
     }
 
     #[must_use]
@@ -107,6 +137,19 @@ impl Breakers {
     #[must_use]
     pub fn daily_loss(&self) -> Option<Money> {
         Some((self.loss_base? - self.equity?).max(Money::ZERO))
+    }
+
+    /// The fall from the highest of the last hour's minutes; `None` before the first mark.
+    #[must_use]
+    pub fn hourly_loss(&self) -> Option<Money> {
+        let highest = self.minutes.iter().map(|(_, equity)| *equity).max()?;
+        Some((highest - self.equity?).max(Money::ZERO))
+    }
+
+    /// Losing trades in a row, and when the last one ended.
+    #[must_use]
+    pub fn losing_streak(&self) -> (u32, Option<Timestamp>) {
+        (self.losing_streak, self.last_loss)
     }
 
     /// The fall from the peak.
@@ -148,6 +191,7 @@ mod tests {
             max_spread_bps: Bps::ZERO,
             cool_down_ms: 0,
             max_clock_drift_ms: 0,
+            ..Limits::default()
         }
     }
 
@@ -189,6 +233,30 @@ mod tests {
         breakers.shift("-5000".parse().unwrap());
         assert_eq!((breakers.daily_loss(), breakers.day_pnl()), ("50".parse().ok(), "-50".parse().ok()));
         assert_eq!(breakers.on_mark(Timestamp::from_millis(20_000), "4950".parse().ok(), &limits()), None);
+    }
+
+    #[test]
+    fn the_loss_of_the_hour_is_forgotten_after_an_hour() {
+        let (mut breakers, _) = run(&[(0, "10000"), (60, "10050"), (120, "9990"), (3_600, "9990")]);
+        assert_eq!(breakers.hourly_loss(), "60".parse().ok());
+        breakers.shift("-1000".parse().unwrap());
+        assert_eq!(breakers.hourly_loss(), "60".parse().ok(), "a transfer is no loss");
+        breakers.on_mark(Timestamp::from_millis(3_661_000), "8990".parse().ok(), &limits());
+        assert_eq!(breakers.hourly_loss(), Some(Money::ZERO));
+        let (rising, _) = run(&[(0, "10000"), (60, "10050")]);
+        assert_eq!(rising.hourly_loss(), Some(Money::ZERO), "a profit is no loss");
+    }
+
+    #[test]
+    fn a_trade_without_a_loss_ends_the_streak() {
+        let mut breakers = Breakers::default();
+        let at = Timestamp::from_millis;
+        for (ms, net) in [(1, "-1"), (2, "-0.0001")] {
+            breakers.on_trade(at(ms), net.parse().unwrap());
+        }
+        assert_eq!(breakers.losing_streak(), (2, Some(at(2))));
+        breakers.on_trade(at(3), Money::ZERO);
+        assert_eq!(breakers.losing_streak(), (0, Some(at(2))));
     }
 
     #[test]

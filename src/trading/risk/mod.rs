@@ -11,7 +11,9 @@
 //! *Never*: skipped. Cancels and reducing orders need no approval and never come here.
 
 mod breakers;
+mod limits;
 mod rules;
 
 pub use breakers::{Breakers, HaltReason};
-pub use rules::{Approved, Limits, Situation, approve};
+pub use limits::Limits;
+pub use rules::{Approved, Situation, approve};

@@ -1,7 +1,6 @@
 //! The rules in their fixed order, the situation they look at, and the approval they give.
 
-use serde::{Deserialize, Serialize};
-
+use super::Limits;
 use crate::domain::{Bps, Instrument, Money, NewOrder, Price, Qty, Side, Span};
 use crate::protocol::Refusal;
 
@@ -16,31 +15,6 @@ impl<T> Approved<T> {
     pub fn into_inner(self) -> T {
         self.0
     }
-}
-
-/// The limits, each defined here and nowhere else. Money in quote units.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Limits {
-    /// Largest notional of one opening order.
-    pub max_order_notional: Money,
-    /// Largest position of one symbol, at the mark, resting and unknown orders included.
-    pub max_position_notional: Money,
-    /// Largest sum of all positions and opening orders.
-    pub max_exposure: Money,
-    /// Loss of the UTC day at which trading halts.
-    pub max_daily_loss: Money,
-    /// Fall from the equity peak at which trading halts, bps.
-    pub max_drawdown_bps: Bps,
-    /// Oldest market data that an order may be based on, milliseconds.
-    pub max_data_age_ms: u32,
-    pub max_open_orders: u32,
-    /// Widest spread to trade in, bps.
-    pub max_spread_bps: Bps,
-    /// Pause of a symbol after an exit, milliseconds.
-    pub cool_down_ms: u32,
-    /// Largest change of the clock offset since it was first measured, milliseconds.
-    pub max_clock_drift_ms: u32,
 }
 
 /// Everything the rules look at, gathered by the engine. `None` means unknown, and unknown refuses.
@@ -69,6 +43,18 @@ pub struct Situation<'a> {
     pub exposure: Option<Money>,
     pub open_orders: u32,
     pub since_exit: Option<Span>,
+    /// What this order would lose from its price to its stop, bps; `None` without a stop.
+    pub stop_distance: Option<Bps>,
+    /// What all positions would lose from their marks to their stops.
+    pub heat: Option<Money>,
+    pub opened_last_minute: u32,
+    /// Fall of the equity over the last hour.
+    pub hourly_loss: Option<Money>,
+    /// Losing trades in a row, and the time since the last of them.
+    pub losing_streak: u32,
+    pub since_loss: Option<Span>,
+    /// Volatility of the last bars in percent of the usual one.
+    pub volatility_percent: Option<u32>,
 }
 
 type Rule = fn(&NewOrder, Price, &Situation, &Limits) -> Result<(), Refusal>;
@@ -82,14 +68,21 @@ const RULES: &[Rule] = &[
     clock_known,
     nothing_unknown,
     spread_tight,
+    calm_market,
     cooled_down,
+    streak_over,
     losses_within_limits,
+    hourly_loss_within_limit,
+    near_the_market,
     venue_minimum,
     order_size,
     position_size,
     total_exposure,
+    portfolio_heat,
     few_orders,
+    slow_enough,
     affordable,
+    cash_reserve,
 ];
 
 /// Runs every rule in order. The price of a market order is the far touch.
@@ -178,6 +171,25 @@ fn cooled_down(_: &NewOrder, _: Price, s: &Situation, limits: &Limits) -> Result
     }
 }
 
+/// A market that moves far more than it uses to is not the one the models learned.
+fn calm_market(_: &NewOrder, _: Price, s: &Situation, limits: &Limits) -> Result<(), Refusal> {
+    let Some(limit) = limits.max_volatility_percent else { return Ok(()) };
+    match s.volatility_percent {
+        None => Err(Refusal::NoPrice),
+        Some(percent) if percent > limit => Err(Refusal::Volatile { percent, limit }),
+        Some(_) => Ok(()),
+    }
+}
+
+fn streak_over(_: &NewOrder, _: Price, s: &Situation, limits: &Limits) -> Result<(), Refusal> {
+    let Some(limit) = limits.max_losing_streak.filter(|limit| s.losing_streak >= *limit) else { return Ok(()) };
+    let pause = Span::from_millis(i64::from(limits.streak_pause_ms));
+    match s.since_loss {
+        Some(since) if since >= pause => Ok(()),
+        since => Err(Refusal::LosingStreak { losses: s.losing_streak, limit, left: pause - since.unwrap_or(Span::ZERO) }),
+    }
+}
+
 fn losses_within_limits(_: &NewOrder, _: Price, s: &Situation, limits: &Limits) -> Result<(), Refusal> {
     let (Some(loss), Some(drawdown)) = (s.daily_loss, s.drawdown) else { return Err(Refusal::EquityUnknown) };
     if s.equity.is_none() {
@@ -190,6 +202,23 @@ fn losses_within_limits(_: &NewOrder, _: Price, s: &Situation, limits: &Limits) 
         return Err(Refusal::Drawdown { drawdown, limit: limits.max_drawdown_bps });
     }
     Ok(())
+}
+
+fn hourly_loss_within_limit(_: &NewOrder, _: Price, s: &Situation, limits: &Limits) -> Result<(), Refusal> {
+    let Some(limit) = limits.max_hourly_loss else { return Ok(()) };
+    match s.hourly_loss {
+        None => Err(Refusal::EquityUnknown),
+        Some(loss) if loss >= limit => Err(Refusal::HourlyLoss { loss, limit }),
+        Some(_) => Ok(()),
+    }
+}
+
+/// No order far from the market: a price that nobody asked for is a mistake, ours or the data's.
+fn near_the_market(_: &NewOrder, price: Price, s: &Situation, limits: &Limits) -> Result<(), Refusal> {
+    let Some(limit) = limits.price_collar_bps else { return Ok(()) };
+    let (Some(bid), Some(ask)) = (s.bid, s.ask) else { return Err(Refusal::NoPrice) };
+    let distance = price.distance_bps(bid.midpoint(ask));
+    if distance > limit || -distance > limit { Err(Refusal::PriceCollar { distance, limit }) } else { Ok(()) }
 }
 
 fn notional(price: Price, qty: Qty) -> Money {
@@ -222,9 +251,24 @@ fn total_exposure(order: &NewOrder, price: Price, s: &Situation, limits: &Limits
     if would_be > limit { Err(Refusal::ExposureLimit { would_be, limit }) } else { Ok(()) }
 }
 
+/// Heat: what would be lost if every position went to its stop, this one included, as a share of equity.
+fn portfolio_heat(order: &NewOrder, price: Price, s: &Situation, limits: &Limits) -> Result<(), Refusal> {
+    let Some(limit) = limits.max_heat_bps else { return Ok(()) };
+    let (Some(heat), Some(equity), Some(distance)) = (s.heat, s.equity, s.stop_distance) else { return Err(Refusal::EquityUnknown) };
+    let would_be = (heat + notional(price, order.qty).at_rate(distance)).ratio_bps(equity);
+    if !equity.is_positive() || would_be > limit { Err(Refusal::Heat { would_be, limit }) } else { Ok(()) }
+}
+
 fn few_orders(_: &NewOrder, _: Price, s: &Situation, limits: &Limits) -> Result<(), Refusal> {
     let limit = limits.max_open_orders;
     if s.open_orders >= limit { Err(Refusal::OpenOrders { open: s.open_orders, limit }) } else { Ok(()) }
+}
+
+fn slow_enough(_: &NewOrder, _: Price, s: &Situation, limits: &Limits) -> Result<(), Refusal> {
+    match limits.max_orders_per_minute {
+        Some(limit) if s.opened_last_minute >= limit => Err(Refusal::OrderRate { opened: s.opened_last_minute, limit }),
+        _ => Ok(()),
+    }
 }
 
 fn affordable(order: &NewOrder, price: Price, s: &Situation, _: &Limits) -> Result<(), Refusal> {
@@ -237,6 +281,14 @@ fn affordable(order: &NewOrder, price: Price, s: &Situation, _: &Limits) -> Resu
         Some(free) if needed > free => Err(Refusal::BalanceTooSmall { needed, free }),
         Some(_) => Ok(()),
     }
+}
+
+/// Some money is never spent, whatever the signals say.
+fn cash_reserve(order: &NewOrder, price: Price, s: &Situation, limits: &Limits) -> Result<(), Refusal> {
+    let Some(share) = limits.min_cash_reserve_bps.filter(|_| order.side == Side::Buy) else { return Ok(()) };
+    let (Some(free), Some(equity)) = (s.free_quote, s.equity) else { return Err(Refusal::BalanceUnknown) };
+    let (left, limit) = (free - notional(price, order.qty), equity.at_rate(share));
+    if left < limit { Err(Refusal::CashReserve { left, limit }) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -272,6 +324,15 @@ mod tests {
             max_spread_bps: Bps::from_bps(20),
             cool_down_ms: 1_000,
             max_clock_drift_ms: 500,
+            max_heat_bps: Some(Bps::from_bps(50)),
+            min_cash_reserve_bps: Some(Bps::from_bps(1_000)),
+            max_orders_per_minute: Some(10),
+            price_collar_bps: Some(Bps::from_bps(100)),
+            max_hourly_loss: Some("100".parse().unwrap()),
+            max_losing_streak: Some(4),
+            streak_pause_ms: 60_000,
+            max_volatility_percent: Some(300),
+            ..Limits::default()
         }
     }
 
@@ -296,6 +357,13 @@ mod tests {
             exposure: Some(Money::ZERO),
             open_orders: 0,
             since_exit: None,
+            stop_distance: Some(Bps::from_bps(100)),
+            heat: Some(Money::ZERO),
+            opened_last_minute: 0,
+            hourly_loss: Some(Money::ZERO),
+            losing_streak: 0,
+            since_loss: None,
+            volatility_percent: Some(100),
         }
     }
 
@@ -315,7 +383,7 @@ mod tests {
     fn each_missing_input_refuses() {
         let instrument = instrument();
         assert!(approve(order("1"), &situation(&instrument), &limits()).is_ok());
-        let cases: [(&str, Change); 12] = [
+        let cases: [(&str, Change); 16] = [
             ("halted", |s| s.halted = true),
             ("stopping", |s| s.stopping = true),
             ("not reconciled", |s| s.reconciled = false),
@@ -328,6 +396,10 @@ mod tests {
             ("day unknown", |s| s.daily_loss = None),
             ("exposure unknown", |s| s.exposure = None),
             ("balance unknown", |s| s.free_quote = None),
+            ("no stop", |s| s.stop_distance = None),
+            ("heat unknown", |s| s.heat = None),
+            ("hour unknown", |s| s.hourly_loss = None),
+            ("volatility unknown", |s| s.volatility_percent = None),
         ];
         for (name, change) in cases {
             let mut s = situation(&instrument);
@@ -339,7 +411,7 @@ mod tests {
     #[test]
     fn each_limit_trips_and_stays_quiet() {
         let instrument = instrument();
-        let cases: [(&str, &str, Change, Change); 9] = [
+        let cases: [(&str, &str, Change, Change); 17] = [
             ("stale", "1", |s| s.data_age = Some(Span::from_millis(5_000)), |s| s.data_age = Some(Span::from_millis(5_001))),
             ("drift", "1", |s| s.clock_drift = Some(Span::from_millis(-500)), |s| s.clock_drift = Some(Span::from_millis(-501))),
             ("unknown order", "1", |_| (), |s| s.unknown_qty = Qty::from_raw(1)),
@@ -349,6 +421,25 @@ mod tests {
             ("position", "10", |s| s.committed_qty = "5".parse().unwrap(), |s| s.committed_qty = "5.00001".parse().unwrap()),
             ("exposure", "10", |s| s.exposure = "2000".parse().ok(), |s| s.exposure = "2000.01".parse().ok()),
             ("orders", "1", |s| s.open_orders = 4, |s| s.open_orders = 5),
+            // 1,000 at 100 bps to the stop are 10; 50 bps of 10,000 are 50.
+            ("heat", "10", |s| s.heat = "40".parse().ok(), |s| s.heat = "40.01".parse().ok()),
+            ("reserve", "10", |s| s.free_quote = "2000".parse().ok(), |s| s.free_quote = "1999.99".parse().ok()),
+            ("rate", "1", |s| s.opened_last_minute = 9, |s| s.opened_last_minute = 10),
+            ("hour", "1", |s| s.hourly_loss = "99.99".parse().ok(), |s| s.hourly_loss = "100".parse().ok()),
+            ("volatility", "1", |s| s.volatility_percent = Some(300), |s| s.volatility_percent = Some(301)),
+            ("streak", "1", |s| (s.losing_streak, s.since_loss) = (3, Some(Span::ZERO)), |s| s.losing_streak = 4),
+            (
+                "streak over",
+                "1",
+                |s| (s.losing_streak, s.since_loss) = (4, Some(Span::from_secs(60))),
+                |s| s.since_loss = Some(Span::from_secs(59)),
+            ),
+            (
+                "collar",
+                "1",
+                |s| (s.bid, s.ask) = ("99.02".parse().ok(), "99.06".parse().ok()),
+                |s| (s.bid, s.ask) = ("98.96".parse().ok(), "99".parse().ok()),
+            ),
         ];
         for (name, qty, near, far) in cases {
             let mut s = situation(&instrument);

@@ -17,7 +17,7 @@ const UNBOUNDED: &str = "9000000000000.00000000";
 pub(super) fn exchange_info(hall: &Hall, params: &Params) -> Result<String, ApiError> {
     let wanted = wanted(params, &hall.symbols)?;
     let listed = hall.exchange.instruments().filter(|i| wanted.as_ref().is_none_or(|symbols| symbols.contains(&i.symbol)));
-    let max_orders = ExchangeConfig::new(Vec::new()).max_open_orders;
+    let max_orders = ExchangeConfig::new(Vec::new()).rules.max_orders;
     let symbols: Vec<Value> = listed.map(|instrument| symbol(instrument, max_orders)).collect();
     Ok(text(&json!({
         "timezone": "UTC",

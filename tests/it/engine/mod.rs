@@ -3,6 +3,7 @@
 mod determinism;
 mod graph;
 mod halting;
+mod limits;
 mod money;
 mod refusing;
 mod replay;

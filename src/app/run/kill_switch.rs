@@ -1,0 +1,81 @@
+//! Switches that need no terminal: SIGUSR1, and a file beside the data file, halt trading.
+//!
+//! The file (`touch data/huracan.redb.halt`) holds trading halted for as long as it is there, also over a restart; after it is removed a
+//! person resumes.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::screen::Shared;
+use crate::app::failure::Outcome;
+use crate::protocol::{Command, TradingState};
+
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// Watches until the run has finished.
+pub fn watch(shared: &Arc<Shared>, file: PathBuf) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let shared = Arc::clone(shared);
+    std::thread::Builder::new().name("kill switch".into()).spawn(move || {
+        runtime.block_on(async move {
+            let mut signals = match signal(SignalKind::user_defined1()) {
+                Ok(signals) => signals,
+                Err(error) => return tracing::error!(%error, "SIGUSR1 can not be heard"),
+            };
+            while !shared.is_finished() {
+                tokio::select! {
+                    _ = signals.recv() => halt(&shared, "SIGUSR1"),
+                    () = tokio::time::sleep(LOOK_EVERY) => {}
+                }
+                if file.exists() && is_open_for_entries(&shared) {
+                    halt(&shared, &file.display().to_string());
+                }
+            }
+        });
+    })?;
+    Ok(())
+}
+
+fn is_open_for_entries(shared: &Shared) -> bool {
+    !matches!(shared.view().trading, TradingState::Halted { .. })
+}
+
+fn halt(shared: &Shared, by: &str) {
+    tracing::warn!(by, "halting");
+    if !shared.command(Command::Halt) {
+        tracing::error!(by, "the engine can not be reached to halt");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::app::control::kill_file;
+    use crate::protocol::{Event, View};
+
+    #[test]
+    fn the_file_halts_until_the_engine_is_halted() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = kill_file(&folder.path().join("x.redb"));
+        let shared = Shared::new();
+        let (events, mut heard) = mpsc::channel(8);
+        shared.connect_commands(events);
+        watch(&shared, file.clone()).unwrap();
+        std::thread::sleep(LOOK_EVERY * 2);
+        assert!(heard.try_recv().is_err(), "no file, no halt");
+        std::fs::write(&file, "").unwrap();
+        let halt = heard.blocking_recv();
+        assert!(matches!(halt, Some(Event::Command(Command::Halt))), "{halt:?}");
+        shared.publish(View { trading: TradingState::Halted { reason: "by hand".to_owned() }, ..View::default() });
+        std::thread::sleep(LOOK_EVERY * 2);
+        while heard.try_recv().is_ok() {}
+        std::thread::sleep(LOOK_EVERY * 3);
+        assert!(heard.try_recv().is_err(), "halted once is enough");
+        shared.finish();
+    }
+}

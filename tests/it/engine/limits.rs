@@ -1,0 +1,74 @@
+//! Each limit in a running engine: set tight it is the reason that is shown, as it is it stays quiet.
+
+use huracan::domain::{Bps, ExitReason, Money};
+use huracan::engine::Settings;
+use huracan::protocol::{ModelRole, Refusal, Verdict};
+
+use crate::desk::{Desk, settings};
+
+type Tighten = fn(&mut Settings);
+type Shown = fn(&Refusal) -> bool;
+
+/// (limit, how it is made to bind, the refusal that shows it).
+const CASES: [(&str, Tighten, Shown); 9] = [
+    ("heat", |s| s.limits.max_heat_bps = Some(Bps::from_raw(1)), |r| matches!(r, Refusal::Heat { .. })),
+    ("reserve", |s| s.limits.min_cash_reserve_bps = Some(Bps::from_bps(9_999)), |r| matches!(r, Refusal::CashReserve { .. })),
+    ("rate", |s| s.limits.max_orders_per_minute = Some(1), |r| matches!(r, Refusal::OrderRate { .. })),
+    ("collar", |s| s.limits.price_collar_bps = Some(Bps::ZERO), |r| matches!(r, Refusal::PriceCollar { .. })),
+    ("hour", |s| s.limits.max_hourly_loss = "0.01".parse().ok(), |r| matches!(r, Refusal::HourlyLoss { .. })),
+    (
+        "streak",
+        |s| (s.limits.max_losing_streak, s.limits.streak_pause_ms) = (Some(1), 600_000),
+        |r| matches!(r, Refusal::LosingStreak { .. }),
+    ),
+    ("volatility", |s| s.limits.max_volatility_percent = Some(1), |r| matches!(r, Refusal::Volatile { .. })),
+    ("spread", |s| s.limits.max_spread_bps = Bps::ZERO, |r| matches!(r, Refusal::SpreadTooWide { .. })),
+    ("order", |s| s.limits.max_position_notional = "10".parse().unwrap(), |r| matches!(r, Refusal::PositionLimit { .. })),
+];
+
+fn refusals(desk: &Desk) -> Vec<Refusal> {
+    let refused = |verdict| if let Verdict::Refused(refusal) = verdict { Some(refusal) } else { None };
+    desk.decisions().into_iter().filter_map(|d| refused(d.verdict)).collect()
+}
+
+fn wide() -> Settings {
+    let mut settings = settings();
+    settings.limits.max_heat_bps = Some(Bps::from_bps(500));
+    settings.limits.min_cash_reserve_bps = Some(Bps::from_bps(100));
+    settings.limits.max_orders_per_minute = Some(1_000);
+    settings.limits.price_collar_bps = Some(Bps::from_bps(100));
+    settings.limits.max_hourly_loss = "1000".parse().ok();
+    settings.limits.max_losing_streak = Some(1_000);
+    settings.limits.max_volatility_percent = Some(10_000);
+    settings.limits.max_trade_loss = "1000".parse().ok();
+    settings
+}
+
+#[test]
+fn each_limit_binds_when_it_is_tight_and_says_so() {
+    for (name, tighten, shown) in CASES {
+        let mut settings = wide();
+        tighten(&mut settings);
+        let mut desk = Desk::with(5, settings, ModelRole::Shadow);
+        desk.run_until(name, |d| refusals(d).iter().any(shown));
+    }
+}
+
+#[test]
+fn wide_limits_refuse_nothing() {
+    let mut desk = Desk::with(5, wide(), ModelRole::Shadow);
+    desk.run_until("trades", |d| d.costs().len() >= 6);
+    let limits: Vec<Refusal> = refusals(&desk).into_iter().filter(|r| CASES.iter().any(|(_, _, shown)| shown(r))).collect();
+    assert!(limits.is_empty(), "{limits:?}");
+}
+
+#[test]
+fn a_trade_that_loses_too_much_is_closed() {
+    let mut settings = wide();
+    // Less than the fee of the entry: every position has lost it from the beginning.
+    settings.limits.max_trade_loss = "0.0001".parse::<Money>().ok();
+    let mut desk = Desk::with(5, settings, ModelRole::Shadow);
+    desk.run_until("a trade closed by its loss", |d| d.costs().iter().any(|c| c.exit == ExitReason::LossLimit));
+    let quick = desk.costs().iter().filter(|c| c.exit == ExitReason::LossLimit).all(|c| c.held.millis() < 5_000);
+    assert!(quick, "two marks a second apart are enough: {:?}", desk.costs());
+}
