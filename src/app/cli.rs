@@ -214,6 +214,17 @@ pub enum DataCommand {
     List,
     /// Gaps and unsound candles of what is stored.
     Check,
+    /// The recorded depth and trades: list them, or write them as capture files.
+    Captures {
+        /// Write one capture file per market into this folder.
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+        #[arg(long)]
+        symbol: Vec<Symbol>,
+        /// First moment, such as 2024-01-31, or a length such as 2h.
+        #[arg(long)]
+        since: Option<String>,
+    },
     /// Write candles as CSV files.
     Export {
         #[arg(long)]

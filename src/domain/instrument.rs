@@ -99,19 +99,7 @@ mod tests {
     use super::*;
 
     fn btc() -> Instrument {
-        Instrument {
-            symbol: "BTCUSDT".parse().unwrap(),
-            base: "BTC".parse().unwrap(),
-            quote: "USDT".parse().unwrap(),
-            trading: true,
-            tick: "0.01".parse().unwrap(),
-            step: "0.00001".parse().unwrap(),
-            min_qty: "0.00001".parse().unwrap(),
-            max_qty: "9000".parse().unwrap(),
-            min_notional: "5".parse().unwrap(),
-            max_notional: Money::ZERO,
-            fees: FeeRates { maker: Bps::from_bps(10), taker: Bps::from_bps(10) },
-        }
+        Instrument { max_qty: "9000".parse().unwrap(), ..super::super::samples::btcusdt() }
     }
 
     #[test]

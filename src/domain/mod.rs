@@ -18,6 +18,8 @@ mod instrument;
 mod market_data;
 mod order;
 mod order_list;
+#[cfg(test)]
+pub(crate) mod samples;
 mod symbol;
 mod time;
 

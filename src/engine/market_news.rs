@@ -12,7 +12,9 @@ impl Engine {
             self.health.on_market(symbol, self.now);
         }
         let gaps = desk.market.book().counts().gaps;
+        let contradictions = desk.market.quality().contradictions;
         let finished = desk.market.on_update(update);
+        let contradicted = desk.market.quality().contradictions > contradictions;
         let gapped = desk.market.book().counts().gaps > gaps;
         if let (Some(trade), Some(mid)) = (desk.trade.as_mut(), desk.market.mid()) {
             trade.on_mark(mid);
@@ -20,7 +22,8 @@ impl Engine {
         if gapped {
             self.counters.gaps += 1;
             self.health.on_gap(self.now);
-            self.alert(Severity::Warning, format!("{symbol}: book updates are missing; fetching a new snapshot"), out);
+            let why = if contradicted { "the book contradicts the quotes" } else { "book updates are missing" };
+            self.alert(Severity::Warning, format!("{symbol}: {why}; fetching a new snapshot"), out);
             out.push(Effect::Send(Request::Snapshot { symbol }));
         }
         for candle in finished {

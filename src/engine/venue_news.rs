@@ -1,9 +1,11 @@
 //! The venue spoke: fills into ledger and trade, orders into their table, balances against the books.
 
+use std::collections::BTreeSet;
+
 use super::Engine;
-use crate::domain::{Balance, Instrument, Money, OrderStatus, Qty, Side, Span};
+use crate::domain::{Asset, Balance, ClientOrderId, Instrument, Money, OrderId, OrderStatus, Qty, Side, Span};
 use crate::protocol::{
-    Effect, FailureKind, FillRecord, OrderState, Record, Request, Severity, Stream, VenueEvent, VenueFill, VenueOrder, VenueRefusal,
+    BalanceMismatch, Effect, FailureKind, FillRecord, Record, Request, Severity, Stream, VenueEvent, VenueFill, VenueOrder, VenueRefusal,
 };
 use crate::trading::costs::Reference;
 use crate::trading::execution::{Change, Purpose};
@@ -30,6 +32,7 @@ impl Engine {
                 self.health.on_link(stream, up, self.now);
             }
             VenueEvent::Accepted { id, order_id, at: _ } => {
+                self.cancel_revived(id, order_id, out);
                 let change = self.orders.accepted(id, order_id, self.now);
                 self.after(change, out);
             }
@@ -59,7 +62,7 @@ impl Engine {
         }
     }
 
-    fn on_refused(&mut self, id: crate::domain::ClientOrderId, reason: VenueRefusal, message: &str, out: &mut Vec<Effect>) {
+    fn on_refused(&mut self, id: ClientOrderId, reason: VenueRefusal, message: &str, out: &mut Vec<Effect>) {
         if reason == VenueRefusal::DuplicateId {
             // Our id is live already: a repeated request, not a refusal. Ask what became of it.
             let change = self.orders.outcome_unknown(id, self.now);
@@ -88,21 +91,37 @@ impl Engine {
 
     fn on_stated(&mut self, stated: &VenueOrder, out: &mut Vec<Effect>) {
         let open = matches!(stated.status, OrderStatus::Open | OrderStatus::PartiallyFilled);
-        if open && self.orders.get(stated.id).is_some_and(|o| o.state == OrderState::Rejected) {
-            // Given up here, alive there: nobody would manage it.
-            self.alert(Severity::Warning, format!("order {} came alive after it was given up: cancelling", stated.id), out);
-            out.push(Effect::Send(Request::Cancel { id: stated.id, symbol: stated.symbol, order_id: Some(stated.order_id) }));
+        if open {
+            self.cancel_revived(stated.id, stated.order_id, out);
         }
         let change = self.orders.stated(stated, self.now);
+        if open && change == Change::Stranger {
+            // Ours by its id, but not (or no longer) in the book: nothing here would manage it.
+            self.alert(Severity::Warning, format!("order {} is ours but unknown here: cancelling", stated.id), out);
+            out.push(Effect::Send(Request::Cancel { id: stated.id, symbol: stated.symbol, order_id: Some(stated.order_id) }));
+        }
         self.after(change, out);
+    }
+
+    /// Given up here, alive there: nobody would manage it.
+    fn cancel_revived(&mut self, id: ClientOrderId, order_id: OrderId, out: &mut Vec<Effect>) {
+        if let Some(request) = self.orders.cancel_revived(id, order_id, self.now) {
+            self.alert(Severity::Warning, format!("order {id} came alive after it was given up: cancelling"), out);
+            out.push(Effect::Send(request));
+        }
     }
 
     fn on_fill(&mut self, fill: &VenueFill, out: &mut Vec<Effect>) {
         let Some(instrument) = self.instrument(fill.symbol).cloned() else {
             return self.alert(Severity::Critical, format!("{}: a fill of an unknown instrument is not booked", fill.symbol), out);
         };
-        // An order remembers all its trades, the ledger only the latest of a symbol.
-        if self.orders.get(fill.id).is_some_and(|o| o.trades.contains(&fill.trade_id)) {
+        // An order remembers all its trades, the ledger only the latest of a symbol: what is older than those, of an order that is
+        // no longer in the book, was booked in its time.
+        let repeated = match self.orders.get(fill.id) {
+            Some(order) => order.trades.contains(&fill.trade_id),
+            None => self.ledger.is_forgotten(fill.symbol, fill.trade_id),
+        };
+        if repeated {
             return;
         }
         let reference = self.orders.get(fill.id).map(|o| o.reference);
@@ -117,7 +136,7 @@ impl Engine {
             crate::domain::Role::Maker => self.counters.maker_fills += 1,
             crate::domain::Role::Taker => self.counters.taker_fills += 1,
         }
-        let fee_value = self.fee_value(fill, out);
+        let fee_value = if self.is_foreign_fee(fill, &instrument) { Money::ZERO } else { self.fee_value(fill, out) };
         self.fees += fee_value;
         if opening && self.desks.get(&fill.symbol).is_some_and(|d| d.trade.is_none()) {
             self.adopt_stray_buy(fill.symbol, fill.price);
@@ -209,13 +228,6 @@ impl Engine {
             self.open_books(balances, out);
         }
         for stated in open {
-            let change = self.orders.stated(stated, self.now);
-            if change == Change::Stranger {
-                // Ours by its id, but this data file does not know it: nothing here would manage it.
-                self.alert(Severity::Warning, format!("order {} is ours but unknown to this data file: cancelling", stated.id), out);
-                out.push(Effect::Send(Request::Cancel { id: stated.id, symbol: stated.symbol, order_id: Some(stated.order_id) }));
-            }
-            self.after(change, out);
             self.on_stated(stated, out);
         }
         if foreign > 0 {
@@ -249,7 +261,7 @@ impl Engine {
         if !self.ledger.is_opened() {
             return;
         }
-        let Some((asset, venue, books)) = self.first_mismatch() else {
+        let Some(BalanceMismatch { asset, venue, books }) = self.mismatches().next() else {
             self.mismatch_since = None;
             return;
         };
@@ -273,9 +285,12 @@ impl Engine {
     /// A person has seen that the venue holds another amount and resumes: it is booked as a transfer, outside the result. Not while
     /// orders live, whose fills would explain it.
     pub(super) fn accept_balances(&mut self, out: &mut Vec<Effect>) {
-        while self.orders.live().next().is_none()
-            && let Some((asset, venue, books)) = self.first_mismatch()
-        {
+        let mismatches: Vec<_> = self.mismatches().collect();
+        if !mismatches.is_empty() && self.orders.live().next().is_some() {
+            let text = "the venue's balances are not accepted while orders are working: they may explain the difference";
+            return self.alert(Severity::Warning, text.to_owned(), out);
+        }
+        for BalanceMismatch { asset, venue, books } in mismatches {
             let amount = venue - books;
             if asset == self.settings.quote {
                 let postings = self.ledger.transfer(self.now, asset, amount);
@@ -289,14 +304,14 @@ impl Engine {
         self.dirty = true;
     }
 
-    /// The first traded asset of which the venue states another amount than the books.
-    fn first_mismatch(&self) -> Option<(crate::domain::Asset, Qty, Qty)> {
-        let quote = self.settings.quote;
+    /// Traded assets of which the venue states another amount than the books.
+    pub(super) fn mismatches(&self) -> impl Iterator<Item = BalanceMismatch> + '_ {
         let bases = self.desks.values().filter_map(|d| d.instrument.as_ref()).map(|i| i.base);
-        bases.chain([quote]).find_map(|asset| {
+        let traded: BTreeSet<Asset> = bases.chain([self.settings.quote]).collect();
+        traded.into_iter().filter_map(|asset| {
             let venue = self.balances.get(&asset)?.total();
             let books = self.ledger.venue_balance(asset) + self.foreign.get(&asset).copied().unwrap_or(Qty::ZERO);
-            (venue != books).then_some((asset, venue, books))
+            (venue != books).then_some(BalanceMismatch { asset, venue, books })
         })
     }
 }

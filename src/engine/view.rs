@@ -3,6 +3,7 @@
 use super::Engine;
 use crate::domain::{Bps, FeeRates, Price};
 use crate::protocol::{BookView, HealthView, OrderView, PositionView, Stream, SymbolView, TradingState, View};
+use crate::trading::risk::HaltReason;
 
 /// Candles and book levels shown.
 const CANDLES: usize = 120;
@@ -39,6 +40,10 @@ impl Engine {
             health: self.health_view(),
             alerts: self.alerts.iter().cloned().collect(),
             counters: self.counters.clone(),
+            mismatches: match self.breakers.halted() {
+                Some(HaltReason::BalanceMismatch { .. }) => self.mismatches().collect(),
+                _ => Vec::new(),
+            },
         }
     }
 

@@ -8,22 +8,12 @@ use rand_chacha::ChaCha8Rng;
 use super::progress::{Progress, Watch};
 use super::series::SymbolSeries;
 use super::train::Lineage;
+use crate::domain::samples::btcusdt;
 use crate::domain::{Bps, Candle, FeeRates, Instrument, Interval, Money, Price, Qty, Timestamp};
 
 pub fn instrument(name: &str) -> Instrument {
-    Instrument {
-        symbol: name.parse().unwrap(),
-        base: "BTC".parse().unwrap(),
-        quote: "USDT".parse().unwrap(),
-        trading: true,
-        tick: "0.01".parse().unwrap(),
-        step: "0.00001".parse().unwrap(),
-        min_qty: "0.00001".parse().unwrap(),
-        max_qty: Qty::ZERO,
-        min_notional: Money::ZERO,
-        max_notional: Money::ZERO,
-        fees: FeeRates { maker: Bps::from_bps(1), taker: Bps::from_bps(1) },
-    }
+    let fees = FeeRates { maker: Bps::from_bps(1), taker: Bps::from_bps(1) };
+    Instrument { symbol: name.parse().unwrap(), min_notional: Money::ZERO, fees, ..btcusdt() }
 }
 
 /// A market whose next move has nothing to do with its past: 10 bps of sigma a minute.

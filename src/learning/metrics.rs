@@ -69,42 +69,60 @@ impl Performance {
     }
 }
 
-/// Statistics of closed trades, from their net results in bps of the entry notional (or any other one unit).
+/// What one closed trade made.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TradeResult {
+    /// In money; of simulated trades that all stake the same, in stakes.
+    pub net: f64,
+    /// In bps of the entry notional.
+    pub net_bps: f64,
+}
+
+impl TradeResult {
+    /// Of a trade that stakes as much as every other one.
+    #[must_use]
+    pub fn of_equal_stake(net_bps: f64) -> Self {
+        Self { net: net_bps / 1e4, net_bps }
+    }
+}
+
+/// Statistics of closed trades. What they made is weighed by money; whatever ends in `_bps` weighs every trade alike.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct TradeStats {
     pub trades: usize,
     pub wins: usize,
     pub losses: usize,
     pub hit_rate: Option<f64>,
-    /// Sum of wins, and of losses (as a positive number).
+    /// Sum of wins, and of losses (as a positive number), in money (in stakes where all stake the same).
     pub gross_wins: f64,
     pub gross_losses: f64,
-    /// Sum of wins / sum of losses; `None` without a loss: see `gross_wins` then.
+    /// `gross_wins` / `gross_losses`: above 1 exactly when the trades made money. `None` without a loss: see `gross_wins` then.
     pub profit_factor: Option<f64>,
-    /// Mean net result of a trade.
-    pub expectancy: Option<f64>,
-    pub mean_win: Option<f64>,
-    pub mean_loss: Option<f64>,
+    /// Mean net result of a trade, of a winning and of a losing one.
+    pub expectancy_bps: Option<f64>,
+    pub mean_win_bps: Option<f64>,
+    pub mean_loss_bps: Option<f64>,
 }
 
 impl TradeStats {
     #[must_use]
-    pub fn of(net: &[f64]) -> Self {
-        let wins: Vec<f64> = net.iter().copied().filter(|n| *n > 0.0).collect();
-        let losses: Vec<f64> = net.iter().map(|n| -n).filter(|n| *n > 0.0).collect();
+    pub fn of(trades: &[TradeResult]) -> Self {
+        let bps = |which: fn(f64) -> bool| trades.iter().map(|t| t.net_bps).filter(|n| which(*n)).collect::<Vec<f64>>();
+        let (wins, losses) = (bps(|n| n > 0.0), bps(|n| n < 0.0));
         // The sum of nothing is -0.
-        let (gross_wins, gross_losses) = (0.0 + wins.iter().sum::<f64>(), 0.0 + losses.iter().sum::<f64>());
+        let money = |side: f64| 0.0 + trades.iter().map(|t| (t.net * side).max(0.0)).sum::<f64>();
+        let (gross_wins, gross_losses) = (money(1.0), money(-1.0));
         Self {
-            trades: net.len(),
+            trades: trades.len(),
             wins: wins.len(),
             losses: losses.len(),
-            hit_rate: share(wins.len(), net.len()),
+            hit_rate: share(wins.len(), trades.len()),
             gross_wins,
             gross_losses,
             profit_factor: if gross_losses > 0.0 { finite(gross_wins / gross_losses) } else { None },
-            expectancy: mean(net),
-            mean_win: mean(&wins),
-            mean_loss: mean(&losses).map(|l| -l),
+            expectancy_bps: mean(&bps(|_| true)),
+            mean_win_bps: mean(&wins),
+            mean_loss_bps: mean(&losses),
         }
     }
 
@@ -215,18 +233,30 @@ mod tests {
 
     #[test]
     fn trade_statistics_equal_the_hand_calculation() {
-        let got = TradeStats::of(&[30.0, -10.0, 20.0, -15.0, 0.0]);
+        let got = TradeStats::of(&[30.0, -10.0, 20.0, -15.0, 0.0].map(TradeResult::of_equal_stake));
         assert_eq!((got.trades, got.wins, got.losses), (5, 2, 2));
         close(got.hit_rate, 0.4);
         close(got.profit_factor, 2.0);
-        close(got.expectancy, 5.0);
-        close(got.mean_win, 25.0);
-        close(got.mean_loss, -12.5);
+        close(got.expectancy_bps, 5.0);
+        close(got.mean_win_bps, 25.0);
+        close(got.mean_loss_bps, -12.5);
+    }
+
+    #[test]
+    fn the_profit_factor_is_above_one_exactly_when_the_trades_made_money() {
+        // One large win of 10 bps, two small losses of 20: money was made, though the average trade lost.
+        let trade = |notional: f64, net_bps: f64| TradeResult { net: notional * net_bps / 1e4, net_bps };
+        let got = TradeStats::of(&[trade(1_000.0, 10.0), trade(50.0, -20.0), trade(100.0, -20.0)]);
+        assert!((got.gross_wins - 1.0).abs() < 1e-12 && (got.gross_losses - 0.3).abs() < 1e-12, "{got:?}");
+        close(got.profit_factor, 1.0 / 0.3);
+        close(got.expectancy_bps, -10.0);
+        close(got.mean_win_bps, 10.0);
+        close(got.mean_loss_bps, -20.0);
     }
 
     #[test]
     fn without_losses_the_profit_factor_is_unbounded_and_without_trades_zero() {
-        let winners = TradeStats::of(&[1.0, 2.0]);
+        let winners = TradeStats::of(&[1.0, 2.0].map(TradeResult::of_equal_stake));
         assert_eq!((winners.profit_factor, winners.profit_factor_or_bound()), (None, f64::INFINITY));
         let nothing = TradeStats::of(&[]);
         assert_eq!((nothing.profit_factor, nothing.profit_factor_or_bound(), nothing.hit_rate), (None, 0.0, None));

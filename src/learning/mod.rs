@@ -60,7 +60,7 @@ pub use error::LearningError;
 pub use gates::{GateLimits, all_passed, judge};
 pub use labels::{Bracket, CostAssumption, Label, label};
 pub use leak::LeakLimits;
-pub use metrics::{Performance, TradeStats, Usage, mean};
+pub use metrics::{Performance, TradeResult, TradeStats, Usage, mean};
 pub use progress::{Progress, Watch};
 pub use series::{Bars, SymbolSeries, data_id};
 pub use shadow_market::{ShadowMarket, Standing};

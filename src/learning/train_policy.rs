@@ -109,7 +109,7 @@ pub fn train_policy(
         last_update_net_bps: means.last().copied().flatten(),
         judged_from,
         judged_trades: judged.len(),
-        judged_net_bps: stats.expectancy,
+        judged_net_bps: stats.expectancy_bps,
         every_entry_net_bps: mean(&held_out),
         beats_staying_flat: performance.total_return > 0.0,
         performance,
@@ -309,19 +309,27 @@ mod tests {
     use super::super::fixture;
     use super::*;
 
+    const UPDATES: u32 = 10;
+
     fn config() -> TrainConfig {
         let mut config = TrainConfig::default();
-        config.policy.updates = 10;
-        config.policy.steps_per_update = 1_024;
+        config.policy.updates = UPDATES;
+        config.policy.steps_per_update = 768;
         config.policy.ppo.learning_rate = 1e-3;
         config.policy.ppo.hidden = [32, 32];
         config
     }
 
     fn trained(drift_bps: f64, seed: u64) -> (Dataset, TrainedPolicy) {
-        let series = [fixture::waves(15_000, 11, drift_bps)];
+        trained_for(UPDATES, 12_000, drift_bps, seed)
+    }
+
+    /// What does not ask for a policy that has learned much is asked of less.
+    fn trained_for(updates: u32, candles: usize, drift_bps: f64, seed: u64) -> (Dataset, TrainedPolicy) {
+        let series = [fixture::waves(candles, 11, drift_bps)];
         let mut config = config();
         config.policy.ppo.seed = seed;
+        config.policy.updates = updates;
         let data = Dataset::build(&series, &config, &mut fixture::silent(&mut |_| {})).unwrap();
         let policy = train_policy(&series, &data, &config, &fixture::lineage(), &mut fixture::silent(&mut |_| {})).unwrap();
         (data, policy)
@@ -342,13 +350,13 @@ mod tests {
 
     #[test]
     fn a_market_without_memory_gives_a_policy_that_fails_its_gates() {
-        let (_, got) = trained(0.0, 1);
+        let (_, got) = trained_for(4, 8_000, 0.0, 1);
         assert!(!got.record.gates_passed, "{:?}", got.record.gates);
     }
 
     #[test]
     fn episodes_are_shadow_trades_with_finite_vectors_in_order() {
-        let (data, got) = trained(3.0, 2);
+        let (data, got) = trained_for(2, 8_000, 3.0, 2);
         assert!(got.episodes.len() > 50);
         assert!(got.episodes.iter().enumerate().all(|(n, e)| e.number == n as u64 && e.origin == Origin::Shadow));
         let until = got.report.judged_from;
@@ -362,8 +370,8 @@ mod tests {
 
     #[test]
     fn the_same_seed_gives_the_same_policy() {
-        let (_, a) = trained(0.0, 3);
-        let (_, b) = trained(0.0, 3);
+        let (_, a) = trained_for(2, 8_000, 0.0, 3);
+        let (_, b) = trained_for(2, 8_000, 0.0, 3);
         assert_eq!((a.record, a.episodes), (b.record, b.episodes));
     }
 }

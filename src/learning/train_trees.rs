@@ -8,7 +8,7 @@ use super::equity::{Trade, marked};
 use super::error::LearningError;
 use super::gates;
 use super::labels::CostAssumption;
-use super::metrics::{Performance, TradeStats, Usage};
+use super::metrics::{Performance, TradeResult, TradeStats, Usage};
 use super::progress::Watch;
 use super::train::{Experiment, Lineage, record};
 use super::walk_forward::{self, FoldReport, WalkForward, auc_of};
@@ -93,7 +93,7 @@ pub fn train_trees(data: &Dataset, config: &TrainConfig, lineage: &Lineage, watc
 pub fn judge_equity(data: &Dataset, trades: &[Trade], from: Timestamp) -> (Performance, TradeStats, Usage) {
     let marked = marked(&data.bars, trades, from, Timestamp::MAX);
     let per_year = data.interval.per_year();
-    let net: Vec<f64> = trades.iter().map(|t| t.outcome.net_bps).collect();
+    let net: Vec<TradeResult> = trades.iter().map(|t| TradeResult::of_equal_stake(t.outcome.net_bps)).collect();
     let usage = Usage::of(marked.bars_held, marked.bars, marked.traded, marked.returns.len() as f64 / per_year);
     (Performance::of_returns(&marked.returns, per_year), TradeStats::of(&net), usage)
 }

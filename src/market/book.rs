@@ -153,6 +153,20 @@ impl OrderBook {
         self.fed
     }
 
+    /// The levels are proven wrong: no book until the next snapshot, counted as a gap.
+    pub fn give_up(&mut self) {
+        if self.is_valid() {
+            self.counts.gaps += 1;
+            self.invalidate();
+        }
+    }
+
+    /// The best levels of the valid book itself, whatever is quoted.
+    #[must_use]
+    pub fn touch(&self) -> Option<(Level, Level)> {
+        if self.is_valid() { Some((self.bids.best()?, self.asks.best()?)) } else { None }
+    }
+
     /// The update the levels stand at; of the last valid book while there is none.
     #[must_use]
     pub fn last_update_id(&self) -> u64 {

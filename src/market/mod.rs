@@ -8,7 +8,9 @@
 //! 2. The levels are those of a plain map told of every change (`book::tests::the_book_equals_a_plain_map`).
 //! 3. Only finished candles leave, each once (`bars::tests::silent_minutes_repeat_the_close_but_nothing_comes_before_the_first_trade`,
 //!    `state::tests::given_candles_win_over_trades_and_repeated_ones_are_not_taken`).
-//! 4. Features do not look ahead, do not depend on where the history starts, and leave the candles as they were (see `features`).
+//! 4. A book whose best prices contradict the quotes for a second is no book (`state::tests::a_book_that_contradicts_the_quotes_is_given_up`),
+//!    and one that agrees is never doubted (`touch::tests::a_true_book_is_quiet_in_any_interleaving`).
+//! 5. Features do not look ahead, do not depend on where the history starts, and leave the candles as they were (see `features`).
 //!
 //! *Never*: a position, an unfinished candle, a clock, a venue's wire format.
 
@@ -19,6 +21,7 @@ pub mod merge;
 pub mod quality;
 pub mod regime;
 mod state;
+mod touch;
 
 pub use bars::BarBuilder;
 pub use book::{Applied, BookCounts, OrderBook};
@@ -26,3 +29,4 @@ pub use features::{FeatureBuilder, FeatureVector, Micro};
 pub use merge::merge_by_local_time;
 pub use quality::{ClockOffset, FeedQuality};
 pub use state::{KEPT_CANDLES, MarketState};
+pub use touch::TouchCheck;

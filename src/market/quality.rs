@@ -52,6 +52,8 @@ pub struct FeedQuality {
     pub interruptions: u64,
     /// Messages of one kind (trades or diffs) whose venue time was before that of the one before.
     pub out_of_order: u64,
+    /// Books that were given up because their best prices contradicted the quotes.
+    pub contradictions: u64,
     pub clock: ClockOffset,
     last_trade: Option<Timestamp>,
     last_diff: Option<Timestamp>,

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::bars::BarBuilder;
-use super::book::OrderBook;
+use super::book::{Applied, OrderBook};
 use super::features::{FeatureBuilder, FeatureVector, Micro};
 use super::quality::FeedQuality;
+use super::touch::TouchCheck;
 use crate::domain::{Candle, Interval, MarketData, MarketUpdate, Price, Regime, Span, Symbol, Timestamp};
 
 /// Finished candles kept: enough for a warm-up and for the charts.
@@ -23,6 +24,7 @@ pub struct MarketState {
     symbol: Symbol,
     interval: Interval,
     book: OrderBook,
+    touch: TouchCheck,
     bars: BarBuilder,
     /// Finished candles that were fed or built, with the book at their close.
     candles: VecDeque<Candle>,
@@ -44,6 +46,7 @@ impl MarketState {
             symbol,
             interval,
             book: OrderBook::new(),
+            touch: TouchCheck::default(),
             bars: BarBuilder::new(interval),
             candles: VecDeque::with_capacity(KEPT_CANDLES),
             micros: VecDeque::with_capacity(KEPT_CANDLES),
@@ -64,7 +67,8 @@ impl MarketState {
         self.quality.observe(update);
         // A candle closes on the book as it was before the update that closes it.
         let micro = self.micro();
-        self.book.apply(update);
+        let applied = self.book.apply(update);
+        self.check_touch(update, applied);
         match &update.data {
             MarketData::Trade(trade) => {
                 self.last_price = Some(trade.price);
@@ -192,6 +196,31 @@ impl MarketState {
         self.quality.age(now)
     }
 
+    /// A book that contradicts the quotes for long is given up, as after missing updates.
+    fn check_touch(&mut self, update: &MarketUpdate, applied: Applied) {
+        let wrong = match (&update.data, applied) {
+            (MarketData::Interrupted, _) => {
+                self.touch.forget();
+                false
+            }
+            (MarketData::Snapshot(_), Applied::Snapshot) | (_, Applied::Gap) => {
+                self.touch.begin_anew();
+                false
+            }
+            (MarketData::Quote(quote), _) => self.touch.on_quote(quote, update.local_time),
+            (MarketData::Depth(_), Applied::Diff) => match self.book.touch() {
+                Some((bid, ask)) => self.touch.on_book(self.book.last_update_id(), bid.price, ask.price, update.local_time),
+                None => false,
+            },
+            _ => false,
+        };
+        if wrong {
+            self.touch.begin_anew();
+            self.quality.contradictions += 1;
+            self.book.give_up();
+        }
+    }
+
     fn micro(&self) -> Micro {
         Micro { imbalance_top: self.book.imbalance(IMBALANCE_LEVELS), spread_bps: self.book.spread_bps() }
     }
@@ -309,6 +338,25 @@ mod tests {
         state.on_update(&update(3, MarketData::Depth(gap)));
         state.on_update(&quote(4, 100, 102));
         assert_eq!(state.mid(), None);
+    }
+
+    #[test]
+    fn a_book_that_contradicts_the_quotes_is_given_up() {
+        let mut state = state();
+        let book = BookSnapshot { last_update_id: 9, bids: vec![level(200, 1), level(198, 1)], asks: vec![level(204, 1)] };
+        state.on_update(&update(0, MarketData::Snapshot(book.clone())));
+        // The venue's best bid is 198; here 200 was never removed.
+        for id in 10..16_u64 {
+            let quote = Quote { update_id: id, bid: level(198, 1), ask: level(204, 1) };
+            state.on_update(&update(id as i64, MarketData::Quote(quote)));
+            let diff = DepthDiff { first_update_id: id, last_update_id: id, bids: vec![], asks: vec![level(210, 1)] };
+            assert!(state.book().is_valid() == (id < 15), "{id}");
+            state.on_update(&update(id as i64, MarketData::Depth(diff)));
+        }
+        assert_eq!((state.quality().contradictions, state.book().counts().gaps, state.mid()), (1, 1, None));
+        let book = BookSnapshot { last_update_id: 20, bids: vec![level(198, 1)], ..book };
+        state.on_update(&update(30, MarketData::Snapshot(book)));
+        assert_eq!(state.mid(), Some(Price::from_raw(201)));
     }
 
     #[test]

@@ -13,9 +13,7 @@ use super::submit::{first_phase, funds_needed, refused};
 use super::taker::Walk;
 use super::trigger::condition;
 use super::{AccountId, Expiry, Leg, OrderRequest, OrderView, Phase, Reject, Report, ReportKind};
-use crate::domain::{
-    ListStatus, OrderId, OrderKind, OrderListId, OrderStatus, Price, Qty, Side, Symbol, Timestamp,
-};
+use crate::domain::{ListStatus, OrderId, OrderKind, OrderListId, OrderStatus, Price, Qty, Side, Symbol, Timestamp};
 
 /// Every remembered list.
 #[derive(Debug, Clone, Default)]
@@ -134,8 +132,7 @@ impl Exchange {
         self.counters.list += 1;
         let list_id = OrderListId(self.counters.list);
         let legs = request.shape.legs();
-        let ids: Vec<OrderId> =
-            legs.iter().map(|leg| self.insert(now, account, place, &leg.request, leg.terms, Some(list_id))).collect();
+        let ids: Vec<OrderId> = legs.iter().map(|leg| self.insert(now, account, place, &leg.request, leg.terms, Some(list_id))).collect();
         let name = |id: &OrderId| self.orders.view(*id).map(|order| (*id, Arc::clone(&order.client_id)));
         let list = ListView {
             account,
@@ -264,7 +261,13 @@ impl Exchange {
 }
 
 fn request_of(order: &OrderView) -> OrderRequest {
-    OrderRequest { client_id: order.client_id.to_string(), symbol: order.symbol, side: order.side, qty: order.remaining(), kind: order.kind }
+    OrderRequest {
+        client_id: order.client_id.to_string(),
+        symbol: order.symbol,
+        side: order.side,
+        qty: order.remaining(),
+        kind: order.kind,
+    }
 }
 
 /// The price that a leg of an OCO acts at: its stop, or its limit.

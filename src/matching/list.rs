@@ -51,13 +51,8 @@ pub struct ListRequest {
 
 impl From<&NewOrder> for Leg {
     fn from(order: &NewOrder) -> Self {
-        let request = OrderRequest {
-            client_id: order.id.to_string(),
-            symbol: order.symbol,
-            side: order.side,
-            qty: order.qty,
-            kind: order.kind,
-        };
+        let request =
+            OrderRequest { client_id: order.id.to_string(), symbol: order.symbol, side: order.side, qty: order.qty, kind: order.kind };
         Self { request, terms: Terms::default() }
     }
 }

@@ -11,17 +11,23 @@
 //! - With quotes alone (candle backtests) the last rule is the only one.
 //!
 //! How a taking order fills: it walks what is displayed and other customers' resting orders, best price first. What it took stays
-//! taken until the displayed quantity changes. With quotes alone a market order's rest fills `impact` worse than the quote. An order that
-//! would meet one of its own account expires there.
+//! taken until the displayed quantity changes. With quotes alone a market order's rest fills `impact` worse than the quote. Where it would
+//! meet an order of its own account, the self-trade mode of its terms or of the symbol's rules says which of the two expires.
+//!
+//! How a stop fires: a public trade reaches its price; where no trade was ever seen (candle backtests), the middle of the best quotes does.
+//! Customers' own trades are not public trades. From then on the order takes or rests as any other.
 //!
 //! Invariants
-//! 1. Balances are never negative; totals change only by fills and fees (`tests::balances_follow_fills_and_fees_and_nothing_else`).
-//! 2. filled <= ordered; a final order never changes (same test).
+//! 1. Balances are never negative; totals change only by fills and fees (`tests::random::balances_follow_fills_and_fees_and_nothing_else`).
+//! 2. filled <= ordered; a final order never changes; what is locked is the sum of open orders' locks, an OCO pair once; a list executes
+//!    as long as one of its orders is open (same test).
 //! 3. An unknown book refuses every order (`tests::each_refusal_has_its_cause`).
-//! 4. Accounts, orders and fills survive a restart (`tests::a_restart_keeps_accounts_orders_and_fills`).
-//! 5. The same calls give the same reports: no clock, no randomness.
+//! 4. Everything but the book and the places in its queues survives a restart
+//!    (`tests::random::a_restart_at_any_moment_changes_no_report_but_by_places_in_the_queue`).
+//! 5. A refused request changes nothing (`tests::lists::each_unfit_list_has_its_refusal`).
+//! 6. The same calls give the same reports: no clock, no randomness.
 //!
-//! *Never*: a strategy, a clock, a socket.
+//! *Never*: a strategy, a clock, a socket; iceberg, trailing and pegged orders.
 
 mod account;
 mod amend;
@@ -30,6 +36,7 @@ mod contingency;
 mod delay;
 mod display;
 mod exchange;
+mod first_form;
 pub mod flow;
 mod list;
 mod market;
@@ -49,6 +56,7 @@ mod trigger;
 
 pub use delay::DelayQueue;
 pub use exchange::{Exchange, ExchangeConfig};
+pub use first_form::FirstForm;
 pub use list::{Leg, ListChange, ListNews, ListRef, ListRequest, ListShape, ListView};
 pub use order::{
     AccountId, Amendment, Execution, Expiry, OrderRef, OrderRequest, OrderView, Phase, PreventedMatch, Prevention, Report, ReportKind,

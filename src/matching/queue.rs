@@ -77,6 +77,11 @@ impl Queue {
         }
     }
 
+    /// Every order; at one price in order of arrival.
+    pub(super) fn ids(&self) -> impl Iterator<Item = OrderId> + '_ {
+        self.bids.values().chain(self.asks.values()).flatten().map(|order| order.id)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.bids.is_empty() && self.asks.is_empty()
     }

@@ -21,7 +21,7 @@ struct Saved {
     counters: Counters,
     markets: Vec<SavedMarket>,
     accounts: Vec<(AccountId, Vec<Balance>)>,
-    /// Final orders by the time of their end, then open ones in the order in which they began to work.
+    /// Final orders by the time of their end, then resting ones in the order of their queues, then waiting and pending ones.
     orders: Vec<OrderView>,
     lists: BTreeMap<OrderListId, ListView>,
     closed_lists: VecDeque<OrderListId>,
@@ -56,10 +56,10 @@ struct SavedMarket {
 
 impl Serialize for Exchange {
     fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
-        let mut open: Vec<&OrderView> = self.accounts.keys().flat_map(|account| self.open_orders(*account, None)).collect();
-        open.sort_unstable_by_key(|order| (order.working_at, order.order_id));
         let mut orders: Vec<&OrderView> = self.closed.iter().filter_map(|id| self.orders.view(*id)).collect();
-        orders.append(&mut open);
+        orders.extend(self.markets.iter().flat_map(|market| market.queue.ids()).filter_map(|id| self.orders.view(id)));
+        let waits = |order: &&OrderView| order.phase != Phase::Working;
+        orders.extend(self.accounts.keys().flat_map(|account| self.open_orders(*account, None)).filter(waits));
         let market = |market: &super::market::Market| SavedMarket {
             symbol: market.instrument.symbol,
             rules: market.rules.clone(),
@@ -104,14 +104,7 @@ impl From<Saved> for Exchange {
             }
         }
         for (id, balances) in saved.accounts {
-            exchange.open_account(id, &[]);
-            for balance in balances {
-                exchange.open_account(id, &[(balance.asset, balance.free)]);
-                let place = exchange.assets.iter().position(|asset| *asset == balance.asset);
-                if let (Some(place), Some(customer)) = (place, exchange.accounts.get_mut(&id)) {
-                    customer.held(place).locked = balance.locked;
-                }
-            }
+            exchange.restore_account(id, &balances);
         }
         for order in saved.orders {
             exchange.restore(order);
@@ -127,7 +120,18 @@ impl From<Saved> for Exchange {
 }
 
 impl Exchange {
-    fn restore(&mut self, view: OrderView) {
+    pub(super) fn restore_account(&mut self, id: AccountId, balances: &[Balance]) {
+        let free: Vec<_> = balances.iter().map(|balance| (balance.asset, balance.free)).collect();
+        self.open_account(id, &free);
+        for balance in balances {
+            let place = self.assets.iter().position(|asset| *asset == balance.asset);
+            if let (Some(place), Some(customer)) = (place, self.accounts.get_mut(&id)) {
+                customer.held(place).locked = balance.locked;
+            }
+        }
+    }
+
+    pub(super) fn restore(&mut self, view: OrderView) {
         let Some(place) = self.place_of(view.symbol) else { return };
         let (id, phase, is_final) = (view.order_id, view.phase, view.status.is_final());
         let condition = condition(view.side, view.kind);

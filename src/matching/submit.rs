@@ -120,7 +120,8 @@ impl Exchange {
             return Err(Reject::TooManyAlgoOrders);
         }
         if let Some(most) = market.rules.max_position {
-            let buys: Qty = requests.iter().filter(|request| request.side == Side::Buy).map(|request| request.qty).max().unwrap_or_default();
+            let buys: Qty =
+                requests.iter().filter(|request| request.side == Side::Buy).map(|request| request.qty).max().unwrap_or_default();
             if buys.is_positive() && customer.total(market.base) + self.open_buys(place, customer) + buys > most {
                 return Err(Reject::MaxPosition);
             }

@@ -1,11 +1,15 @@
 //! The exchange seen from outside: one statement a test.
 
-use proptest::prelude::*;
+mod conditional;
+mod lists;
+mod own_account;
+mod random;
+mod rules;
 
 use super::*;
 use crate::domain::{
-    Asset, Balance, BookSnapshot, Bps, DepthDiff, FeeRates, Instrument, Level, MarketData, MarketUpdate, Money, OrderId, OrderKind,
-    OrderStatus, Price, PublicTrade, Qty, Quote, Role, Side, Symbol, TimeInForce, Timestamp, TradeId,
+    Asset, BookSnapshot, Bps, DepthDiff, FeeRates, Instrument, Level, MarketData, MarketUpdate, OrderId, OrderKind, OrderStatus, Price,
+    PublicTrade, Qty, Quote, Side, Symbol, TimeInForce, Timestamp, TradeId,
 };
 
 const US: AccountId = AccountId(1);
@@ -101,6 +105,7 @@ impl Venue {
     /// "kind qty@price" of every report since the last call.
     fn told(&mut self) -> Vec<String> {
         let text = |report: &Report| match &report.kind {
+            ReportKind::List(news) => format!("List {:?}", news.change),
             ReportKind::Fill(fill) => format!("{:?} {}@{} fee {} {}", fill.role, fill.qty, fill.price, fill.fee, fill.fee_asset),
             other => format!("{other:?}"),
         };
@@ -237,17 +242,11 @@ fn customers_trade_with_each_other_under_one_trade_id() {
 }
 
 #[test]
-fn an_order_never_trades_with_its_own_account() {
-    let mut venue = Venue::new();
-    venue.place("a", Side::Sell, "2", maker("101.50")).unwrap();
-    venue.place("b", Side::Buy, "3", gtc("102")).unwrap();
-    assert_eq!(venue.told(), ["Accepted", "Accepted", "Taker 1@101 fee 0.001 BTC", "Expired(SelfTrade)"]);
-    assert_eq!(venue.place("c", Side::Buy, "1", maker("101.50")), Err(Reject::WouldTake));
-}
-
-#[test]
 fn each_refusal_has_its_cause() {
-    use Reject::*;
+    use Reject::{
+        DuplicateClientId, InsufficientBalance, LotSize, MarketClosed, NoLiquidity, Notional, PriceFilter, UnknownAccount, UnknownOrder,
+        UnknownSymbol, WouldTake,
+    };
     let mut venue = Venue::new();
     venue.place("live", Side::Buy, "1", gtc("99")).unwrap();
     venue.told();
@@ -280,13 +279,15 @@ fn each_refusal_has_its_cause() {
     assert_eq!(venue.place("r", Side::Sell, "1", gtc("101")), Err(NoLiquidity));
     venue.exchange.set_instrument(Instrument { trading: false, ..btc() });
     assert_eq!(venue.place("r", Side::Sell, "1", gtc("101")), Err(MarketClosed));
+    assert_eq!(venue.exchange.status(name("BTCUSDT")), Some(SymbolStatus::Break));
     assert_eq!(venue.exchange.balances(US), before);
     assert_eq!(venue.exchange.open_orders(US, None).len(), 1);
 }
 
 #[test]
 fn too_many_open_orders_are_refused() {
-    let mut exchange = Exchange::new(ExchangeConfig { rules: Rules { max_orders: 1, ..Rules::default() }, ..ExchangeConfig::new(vec![btc()]) });
+    let mut exchange =
+        Exchange::new(ExchangeConfig { rules: Rules { max_orders: 1, ..Rules::default() }, ..ExchangeConfig::new(vec![btc()]) });
     exchange.open_account(US, &[(name("BTC"), qty("10"))]);
     let mut reports = Vec::new();
     exchange.on_market(&snapshot(), &mut reports);
@@ -357,135 +358,4 @@ fn money_is_turned_into_a_quantity_by_walking_the_book() {
     assert_eq!(ask("50.5"), "0.5");
     assert_eq!(ask("203"), "2");
     assert_eq!(venue.exchange.quantity_for_quote(US, name("BTCUSDT"), Side::Sell, "199".parse().unwrap()), Some(qty("1.994")));
-}
-
-/// What a customer or the market does in the property test; numbers are ticks around 100 and steps.
-#[derive(Debug, Clone)]
-enum Act {
-    Order { account: u32, buy: bool, ticks: i64, steps: i128, kind: u8 },
-    Cancel { account: u32, nth: usize },
-    Depth { buy: bool, ticks: i64, steps: i128 },
-    Trade { ticks: i64, steps: i128, buyer_is_maker: bool },
-    Quote { ticks: i64, steps: i128 },
-    Snapshot,
-}
-
-fn act() -> impl Strategy<Value = Act> {
-    prop_oneof![
-        6 => (1..3_u32, any::<bool>(), -250..350_i64, 1..4000_i128, 0..5_u8)
-            .prop_map(|(account, buy, ticks, steps, kind)| Act::Order { account, buy, ticks, steps, kind }),
-        2 => (1..3_u32, 0..6_usize).prop_map(|(account, nth)| Act::Cancel { account, nth }),
-        3 => (any::<bool>(), -300..400_i64, 0..5000_i128).prop_map(|(buy, ticks, steps)| Act::Depth { buy, ticks, steps }),
-        3 => (-300..400_i64, 1..3000_i128, any::<bool>())
-            .prop_map(|(ticks, steps, buyer_is_maker)| Act::Trade { ticks, steps, buyer_is_maker }),
-        1 => (-200..300_i64, 1..3000_i128).prop_map(|(ticks, steps)| Act::Quote { ticks, steps }),
-        1 => Just(Act::Snapshot),
-    ]
-}
-
-fn near(ticks: i64) -> Price {
-    Price::from_raw(10_000_000_000 + ticks * 1_000_000)
-}
-fn lots(steps: i128) -> Qty {
-    Qty::from_raw(steps * 100_000)
-}
-
-fn perform(venue: &mut Venue, act: &Act, turn: u64) {
-    let symbol = name("BTCUSDT");
-    match *act {
-        Act::Order { account, buy, ticks, steps, kind } => {
-            let price = near(ticks);
-            let kind = match kind {
-                0 => OrderKind::Market,
-                1 => OrderKind::LimitMaker { price },
-                2 => OrderKind::Limit { price, time_in_force: TimeInForce::Ioc },
-                3 => OrderKind::Limit { price, time_in_force: TimeInForce::Fok },
-                _ => OrderKind::Limit { price, time_in_force: TimeInForce::Gtc },
-            };
-            let side = if buy { Side::Buy } else { Side::Sell };
-            let wanted = OrderRequest { client_id: format!("p{turn}"), symbol, side, qty: lots(steps), kind };
-            venue.submit(AccountId(account), &wanted).ok();
-        }
-        Act::Cancel { account, nth } => {
-            let id = venue.exchange.open_orders(AccountId(account), None).get(nth).map(|order| order.order_id);
-            if let Some(id) = id {
-                venue.exchange.cancel(at(1), AccountId(account), symbol, OrderRef::Id(id), &mut venue.reports).unwrap();
-            }
-        }
-        Act::Depth { buy, ticks, steps } => {
-            let level = vec![Level { price: near(ticks), qty: lots(steps) }];
-            let (bids, asks) = if buy { (level, vec![]) } else { (vec![], level) };
-            let id = turn + 11;
-            venue.market(&update(MarketData::Depth(DepthDiff { first_update_id: 1, last_update_id: id, bids, asks })));
-        }
-        Act::Trade { ticks, steps, buyer_is_maker } => {
-            let trade = PublicTrade { id: TradeId(turn), price: near(ticks), qty: lots(steps), buyer_is_maker };
-            venue.market(&update(MarketData::Trade(trade)));
-        }
-        Act::Quote { ticks, steps } => {
-            let level = |ticks| Level { price: near(ticks), qty: lots(steps) };
-            venue.market(&update(MarketData::Quote(Quote { update_id: turn + 11, bid: level(ticks), ask: level(ticks + 1) })));
-        }
-        Act::Snapshot => venue.market(&snapshot()),
-    }
-}
-
-/// The dumb reference: free + locked of every account, re-summed from the fills that were reported.
-fn expected_totals(account: AccountId, reports: &[Report]) -> (Qty, Qty) {
-    let (mut base, mut quote) = (qty("10"), qty("1000"));
-    let fills = reports.iter().filter(|report| report.account == account).filter_map(|report| match &report.kind {
-        ReportKind::Fill(fill) => Some(fill),
-        _ => None,
-    });
-    for fill in fills {
-        let money: Money = fill.price.notional(fill.qty).unwrap();
-        let rate = if fill.role == Role::Maker { btc().fees.maker } else { btc().fees.taker };
-        match fill.side {
-            Side::Buy => {
-                base += fill.qty - fill.qty.at_rate(rate);
-                quote -= money.to_quote();
-            }
-            Side::Sell => {
-                base -= fill.qty;
-                quote += money.to_quote() - money.to_quote().at_rate(rate);
-            }
-        }
-    }
-    (base, quote)
-}
-
-fn total(balances: &[Balance], asset: Asset) -> Qty {
-    balances.iter().filter(|balance| balance.asset == asset).map(Balance::total).sum()
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
-    #[test]
-    fn balances_follow_fills_and_fees_and_nothing_else(acts in proptest::collection::vec(act(), 1..80)) {
-        let mut venue = Venue::new();
-        let mut finals = std::collections::BTreeMap::new();
-        for (turn, act) in acts.iter().enumerate() {
-            perform(&mut venue, act, turn as u64);
-            for account in [US, THEM] {
-                let balances = venue.exchange.balances(account);
-                prop_assert!(balances.iter().all(|b| b.free >= Qty::ZERO && b.locked >= Qty::ZERO), "{:?}", balances);
-                let (base, quote) = expected_totals(account, &venue.reports);
-                prop_assert_eq!(total(&balances, name("BTC")), base);
-                prop_assert_eq!(total(&balances, name("USDT")), quote);
-                let open = venue.exchange.open_orders(account, None);
-                let locks = |side: Side| open.iter().filter(|o| o.side == side).map(|o| o.lock()).sum::<Qty>();
-                let locked = |asset: &str| balances.iter().filter(|b| b.asset == name(asset)).map(|b| b.locked).sum::<Qty>();
-                prop_assert_eq!(locked("USDT"), locks(Side::Buy));
-                prop_assert_eq!(locked("BTC"), locks(Side::Sell));
-                for order in venue.exchange.all_orders(account, name("BTCUSDT")) {
-                    prop_assert!(order.filled <= order.qty);
-                    prop_assert_eq!(order.filled == order.qty, order.status == OrderStatus::Filled);
-                    if order.status.is_final() {
-                        let first = finals.entry(order.order_id).or_insert_with(|| order.clone());
-                        prop_assert_eq!(&*first, order);
-                    }
-                }
-            }
-        }
-    }
 }

@@ -118,11 +118,11 @@ mod tests {
 
     #[test]
     fn two_builds_are_the_same_graph() {
-        let vectors = random_vectors(1_500, 3);
+        let vectors = random_vectors(300, 3);
         let (one, rows) = graph(&vectors);
         let (other, _) = graph(&vectors);
         assert_eq!(one.hash(), other.hash());
-        for query in random_vectors(100, 4) {
+        for query in random_vectors(40, 4) {
             let unit = rows.unit(&query).unwrap();
             assert_eq!(one.nearest(&unit, 20), other.nearest(&unit, 20));
         }

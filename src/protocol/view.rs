@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Alert, ModelKind, ModelRole, OrderState, Severity, Verdict};
-use crate::domain::{Bps, Candle, ClientOrderId, Interval, Level, Money, Price, Qty, Regime, RunId, Side, Span, Symbol, Timestamp};
+use crate::domain::{Asset, Bps, Candle, ClientOrderId, Interval, Level, Money, Price, Qty, Regime, RunId, Side, Span, Symbol, Timestamp};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -72,6 +72,17 @@ pub struct View {
     /// Newest first, at most 50.
     pub alerts: Vec<Alert>,
     pub counters: Counters,
+    /// What resuming would accept: filled while trading is halted because venue and books differ.
+    #[serde(default)]
+    pub mismatches: Vec<BalanceMismatch>,
+}
+
+/// An asset of which the venue holds another amount than the books say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BalanceMismatch {
+    pub asset: Asset,
+    pub venue: Qty,
+    pub books: Qty,
 }
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]

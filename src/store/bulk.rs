@@ -3,26 +3,44 @@
 use redb::WriteTransaction;
 
 use super::candles::{self, DAYS_PER_COMMIT};
+use super::captures::{self, CaptureId};
 use super::error::StoreError;
 use super::identity::Scope;
 use super::reading::{check_model, put_demo_venue, put_meta, put_model};
+use super::recording::CaptureBlock;
 use super::records;
+use super::retention::{OldBlocks, cut_journal};
 use super::schema::{Key, Table};
 use super::writer::WriterError;
 use crate::domain::{Candle, Episode, Interval, Symbol};
 use crate::protocol::{ModelRecord, RunRecord};
 
 const EPISODES_PER_COMMIT: usize = 500;
+/// Blocks removed in one transaction.
+const REMOVED_PER_COMMIT: usize = 64;
 
 /// What may be stored beside the stream of a run.
 #[derive(Debug, Clone)]
 pub enum Bulk {
-    Candles { symbol: Symbol, interval: Interval, candles: Vec<Candle> },
+    Candles {
+        symbol: Symbol,
+        interval: Interval,
+        candles: Vec<Candle>,
+    },
     Episodes(Vec<Episode>),
     Model(Box<ModelRecord>),
     Run(Box<RunRecord>),
-    Meta { name: String, value: Vec<u8> },
+    Meta {
+        name: String,
+        value: Vec<u8>,
+    },
     DemoVenue(Vec<u8>),
+    /// Recorded market data of the run's venue.
+    Capture(CaptureBlock),
+    /// Recorded blocks that are too old or too many.
+    RemoveCaptures(Vec<CaptureId>),
+    /// Leading blocks of journals.
+    CutJournal(Vec<OldBlocks>),
 }
 
 /// One transaction's worth.
@@ -33,6 +51,9 @@ pub(super) enum Piece {
     Run(Box<RunRecord>),
     Meta { name: String, value: Vec<u8> },
     DemoVenue(Vec<u8>),
+    Capture(CaptureBlock),
+    RemoveCaptures(Vec<CaptureId>),
+    CutJournal(OldBlocks),
 }
 
 impl Bulk {
@@ -50,6 +71,13 @@ impl Bulk {
             Self::Run(run) => vec![Piece::Run(run)],
             Self::Meta { name, value } => vec![Piece::Meta { name, value }],
             Self::DemoVenue(state) => vec![Piece::DemoVenue(state)],
+            Self::Capture(block) => vec![Piece::Capture(block)],
+            Self::RemoveCaptures(ids) => ids.chunks(REMOVED_PER_COMMIT).map(|some| Piece::RemoveCaptures(some.to_vec())).collect(),
+            Self::CutJournal(old) => old
+                .iter()
+                .flat_map(|old| old.first_seqs.chunks(REMOVED_PER_COMMIT).map(|some| OldBlocks { run: old.run, first_seqs: some.to_vec() }))
+                .map(Piece::CutJournal)
+                .collect(),
         })
     }
 }
@@ -65,6 +93,9 @@ impl Piece {
             Self::Run(run) => records::put_run(txn, scope, run),
             Self::Meta { name, value } => put_meta(txn, name, value),
             Self::DemoVenue(state) => put_demo_venue(txn, state),
+            Self::Capture(block) => captures::put(txn, &scope.venue, block),
+            Self::RemoveCaptures(ids) => captures::remove(txn, ids),
+            Self::CutJournal(old) => cut_journal(txn, old),
         }
     }
 }

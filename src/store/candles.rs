@@ -239,7 +239,7 @@ fn unpack(bytes: &[u8]) -> Option<Vec<Candle>> {
 }
 
 /// The largest unit that divides every number and `start`; 1 when they are all zero.
-fn grain(numbers: impl Iterator<Item = i128>, start: i128) -> i128 {
+pub(super) fn grain(numbers: impl Iterator<Item = i128>, start: i128) -> i128 {
     let mut unit = start.unsigned_abs();
     for number in numbers {
         let (mut a, mut b) = (unit, number.unsigned_abs());
@@ -255,7 +255,7 @@ fn grain(numbers: impl Iterator<Item = i128>, start: i128) -> i128 {
 }
 
 /// Seven bits a byte, small numbers of either sign first.
-fn put(out: &mut Vec<u8>, number: i128) {
+pub(super) fn put(out: &mut Vec<u8>, number: i128) {
     let mut left = ((number << 1) ^ (number >> 127)) as u128;
     while left >= 128 {
         out.push((left as u8 & 127) | 128);
@@ -264,7 +264,7 @@ fn put(out: &mut Vec<u8>, number: i128) {
     out.push(left as u8);
 }
 
-fn take(bytes: &mut &[u8]) -> Option<i128> {
+pub(super) fn take(bytes: &mut &[u8]) -> Option<i128> {
     let mut folded: u128 = 0;
     for shift in (0..128).step_by(7) {
         let (byte, rest) = bytes.split_first()?;

@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 use super::codec;
 use super::error::{Doing, JournalFault, StoreError};
 use super::file::Store;
+use super::retention::{JournalCut, cut_of};
 use super::schema::{Key, KeyParts, Table};
 use crate::domain::{RunId, Timestamp};
 use crate::protocol::{Effect, Event, Stamp};
@@ -36,14 +37,41 @@ const BLOCK_BYTES: usize = 64 << 10;
 /// A single entry can be larger than a block (a warm-up with thousands of candles).
 const MAX_BLOCK_BYTES: u32 = codec::DECODE_LIMIT as u32;
 
-type Sum = [u8; 32];
+pub(super) type Sum = [u8; 32];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct BlockHeader {
-    previous: Sum,
-    sum: Sum,
-    entries: u32,
-    last_seq: u64,
+pub(super) struct BlockHeader {
+    pub previous: Sum,
+    pub sum: Sum,
+    pub entries: u32,
+    pub last_seq: u64,
+}
+
+/// A block whose bytes match its checksum; where it belongs in the chain is not looked at.
+pub(super) struct StoredBlock<'b> {
+    pub header: BlockHeader,
+    packed: &'b [u8],
+    first_seq: u64,
+}
+
+impl<'b> StoredBlock<'b> {
+    pub fn read(run: RunId, first_seq: u64, body: &'b [u8]) -> Result<Self, JournalFault> {
+        let (header, packed) = codec::decode_front::<BlockHeader>(body).map_err(|_| JournalFault::Payload)?;
+        if block_sum(run, first_seq, &header, packed) != header.sum {
+            return Err(JournalFault::Checksum);
+        }
+        Ok(Self { header, packed, first_seq })
+    }
+
+    /// When its first entry happened.
+    pub fn first_at(&self) -> Result<Timestamp, JournalFault> {
+        let plain = inflate(self.packed, MAX_BLOCK_BYTES).ok_or(JournalFault::Payload)?;
+        codec::decode_plain::<Timestamp>(&plain).map(|(at, _)| plus(at, Timestamp::EPOCH)).map_err(|_| JournalFault::Payload)
+    }
+
+    fn entries(&self) -> Option<Vec<JournalEntry>> {
+        decode_entries(self.packed, self.first_seq, self.header.entries)
+    }
 }
 
 /// Where a run's journal ends.
@@ -139,6 +167,7 @@ pub struct JournalReader {
     store: Store,
     run: RunId,
     head: Head,
+    cut: Option<JournalCut>,
     next_block: Vec<u8>,
     previous: Sum,
     expected_seq: Option<u64>,
@@ -150,7 +179,7 @@ impl JournalReader {
     /// `None` when the run has no journal.
     pub(super) fn open(store: &Store, run: RunId) -> Result<Option<Self>, StoreError> {
         let front = Key::new().number(run.0);
-        let head: Option<Head> = store.read(|txn| Table::JournalHeads.get(txn, &front))?;
+        let (head, cut): (Option<Head>, _) = store.read(|txn| Ok((Table::JournalHeads.get(txn, &front)?, cut_of(txn, run)?)))?;
         let Some(head) = head else {
             // Blocks that no head knows have lost their tail.
             let orphan = store.read(|txn| next_block(txn, front.as_slice(), &front.after_all()))?;
@@ -161,13 +190,20 @@ impl JournalReader {
         };
         let ready = Vec::new().into_iter();
         let next_block = front.as_slice().to_vec();
-        Ok(Some(Self { store: store.clone(), run, head, next_block, previous: [0; 32], expected_seq: None, ready, finished: false }))
+        let (previous, expected_seq) = (cut.map_or([0; 32], |cut| cut.sum), cut.map(|cut| cut.next_seq));
+        Ok(Some(Self { store: store.clone(), run, head, cut, next_block, previous, expected_seq, ready, finished: false }))
     }
 
-    /// Entries in all, as the head tells.
+    /// Entries that are there, as head and cut tell.
     #[must_use]
-    pub const fn entries(&self) -> u64 {
-        self.head.entries
+    pub fn entries(&self) -> u64 {
+        self.head.entries.saturating_sub(self.cut.map_or(0, |cut| cut.entries))
+    }
+
+    /// What retention took from the beginning; `None` when the journal is whole.
+    #[must_use]
+    pub const fn cut(&self) -> Option<JournalCut> {
+        self.cut
     }
 
     /// Decodes the next block into `ready`; false after the last.
@@ -181,14 +217,12 @@ impl JournalReader {
         let at = self.expected_seq.unwrap_or(0);
         let broken = |seq, fault| StoreError::Journal { run: self.run, seq, fault };
         let Some((first_seq, body)) = found else { return Err(broken(at, JournalFault::Missing)) };
-        let (header, packed) = codec::decode_front::<BlockHeader>(&body).map_err(|_| broken(first_seq, JournalFault::Payload))?;
-        if block_sum(self.run, first_seq, &header, packed) != header.sum {
-            return Err(broken(first_seq, JournalFault::Checksum));
-        }
+        let block = StoredBlock::read(self.run, first_seq, &body).map_err(|fault| broken(first_seq, fault))?;
+        let header = block.header;
         if header.previous != self.previous || self.expected_seq.is_some_and(|seq| seq != first_seq) {
             return Err(broken(first_seq, JournalFault::Chain));
         }
-        let mut entries = decode_entries(packed, first_seq, header.entries).ok_or_else(|| broken(first_seq, JournalFault::Payload))?;
+        let mut entries = block.entries().ok_or_else(|| broken(first_seq, JournalFault::Payload))?;
         if first_seq.checked_add(u64::from(header.entries)) != header.last_seq.checked_add(1) {
             return Err(broken(first_seq, JournalFault::Order));
         }
@@ -312,7 +346,7 @@ fn next_block(txn: &ReadTransaction, from: &[u8], until: &[u8]) -> Result<Option
     Ok(found)
 }
 
-fn block_key(run: RunId, first_seq: u64) -> Key {
+pub(super) fn block_key(run: RunId, first_seq: u64) -> Key {
     Key::new().number(run.0).number(first_seq)
 }
 

@@ -4,7 +4,8 @@
 //! *Gives*: the same back, a consistent copy at any moment, and a report of what a file holds and whether it is sound.
 //!
 //! Start at `file` (open and its refusals), `schema` (tables, keys, the seal on rows), `journal` (chained blocks) and `writer`
-//! (the thread). `verify` recomputes what must be true of a file; `pages` has every page checksum checked without touching it.
+//! (the thread). `captures` keeps recorded market data, `retention` says what may go. `verify` recomputes what must be true of a
+//! file; `pages` has every page checksum checked without touching it.
 //!
 //! Invariants
 //! 1. A reached ticket is on disk, with everything before it (`writer::tests::a_reached_ticket_means_the_entries_survive_a_crash`).
@@ -18,6 +19,8 @@
 //! 6. A broken disk is a state, not a panic or a hang (`writer::tests::a_full_disk_is_told_once_and_for_all_and_nobody_hangs`).
 //! 7. What a newer program wrote is refused, never misread (`codec::tests::a_record_from_a_newer_program_is_refused_and_says_so`,
 //!    `file::tests::a_file_from_a_newer_program_is_refused`).
+//! 8. What is recorded comes back as it was (`recording::tests::anything_recorded_round_trips`); retention takes the oldest first and a
+//!    journal it cut stays a checked chain that tells what it lost (`retention::tests::a_cut_journal_is_sound_tells_what_it_lost_and_grows_on`).
 //!
 //! *Never*: let a type of the file layer escape; interpret a record beyond its key; read a clock for anything that is stored.
 
@@ -26,6 +29,7 @@ mod backends;
 mod backup;
 mod bulk;
 mod candles;
+mod captures;
 mod codec;
 #[cfg(test)]
 mod crash;
@@ -35,7 +39,9 @@ mod identity;
 mod journal;
 mod pages;
 mod reading;
+mod recording;
 mod records;
+mod retention;
 #[cfg(test)]
 mod samples;
 mod schema;
@@ -44,11 +50,14 @@ mod writer;
 
 pub use bulk::Bulk;
 pub use candles::CandleSeries;
+pub use captures::{CaptureId, CaptureSeries, CapturedUpdates};
 pub use codec::{CodecError, decode, encode};
 pub use error::{JournalFault, StoreError, snapshot_path};
 pub use file::{ReadSource, Store};
 pub use identity::{FileKind, Identity, Scope};
 pub use journal::{JournalEntry, JournalReader};
 pub use reading::content_id;
+pub use recording::{CaptureBlock, is_recorded};
+pub use retention::{JournalCut, OldBlocks};
 pub use verify::{Check, VerifyReport, verify};
 pub use writer::{QUIET_COMMIT, Ticket, Writer, WriterError, WriterHandle, WriterStatus};

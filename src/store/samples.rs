@@ -284,6 +284,8 @@ pub(super) fn fill(store: &Store) {
             .unwrap();
     }
     store.put_candles(symbol(), Interval::MINUTE, &candles(2_000)).unwrap();
+    let recorded = super::recording::CaptureBlock::pack(symbol(), &super::recording::tests::stream(1_723_161_254_000, 300)).unwrap();
+    store.write(|txn| super::captures::put(txn, &store.scope().venue, &recorded)).unwrap();
     store.put_model(&model(1)).unwrap();
     store.put_run(&run(1)).unwrap();
     store.put_meta("note", b"hello").unwrap();

@@ -4,6 +4,9 @@
 //! |---|---|---|
 //! | `journal` | run, first sequence | block of journal entries (`journal.rs`) |
 //! | `journal_heads` | run | where that run's journal ends |
+//! | `journal_cuts` | run | what retention took from the beginning of that journal |
+//! | `captures` | venue, symbol, start | block of recorded market data (`recording.rs`) |
+//! | `capture_index` | start, venue, symbol | what that block holds |
 //! | `candles` | symbol, interval, UTC day | packed candles of the day (`candles.rs`) |
 //! | `orders` | scope, run, sequence | `OrderRecord` |
 //! | `fills` | scope, symbol, trade id | `FillRecord` |
@@ -53,6 +56,9 @@ macro_rules! tables {
 tables! {
     Journal => "journal",
     JournalHeads => "journal_heads",
+    JournalCuts => "journal_cuts",
+    Captures => "captures",
+    CaptureIndex => "capture_index",
     Candles => "candles",
     Orders => "orders",
     Fills => "fills",

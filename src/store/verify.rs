@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::candles;
+use super::captures::{self, CaptureId, Indexed};
 use super::error::{Doing, StoreError};
 use super::file::Store;
 use super::identity::Scope;
@@ -15,8 +16,9 @@ use super::journal::{self, Head};
 use super::pages;
 use super::reading::check_model;
 use super::records::{entry_key, fill_key, order_key, run_key};
+use super::retention::{JournalCut, cut_of};
 use super::schema::{Key, KeyParts, Table};
-use crate::domain::{Asset, Candle, ClientOrderId, Episode, Qty};
+use crate::domain::{Asset, Candle, ClientOrderId, Episode, Qty, RunId};
 use crate::protocol::{
     CarryRecord, CostRecord, DecisionRecord, FillRecord, HealthRecord, Mode, ModelRecord, OrderRecord, PostingRecord, RunRecord,
 };
@@ -114,6 +116,7 @@ impl Tally {
 struct Verification {
     rows: Tally,
     blocks: Tally,
+    captures: Tally,
     ledger: Tally,
     fills: Tally,
     order_sums: Tally,
@@ -132,7 +135,7 @@ impl Verification {
         let mut rows = 0;
         let walked = table.each(txn, &[], &Key::new().after_all(), |key, row| {
             rows += 1;
-            let outcome = self.row(table, key, row);
+            let outcome = self.row(txn, table, key, row);
             self.rows.check(outcome.is_ok(), || outcome.map_or_else(|fault| super::error::full_text(&fault), |()| String::new()));
             Ok(true)
         });
@@ -150,11 +153,26 @@ impl Verification {
     }
 
     /// Decodes one row and applies the rules of its table.
-    fn row(&mut self, table: Table, key: &[u8], row: &[u8]) -> Result<(), StoreError> {
+    fn row(&mut self, txn: &ReadTransaction, table: Table, key: &[u8], row: &[u8]) -> Result<(), StoreError> {
         match table {
             // Blocks are checked along their chains.
             Table::Journal => {}
             Table::JournalHeads => readable::<Head>(table, key, row)?,
+            Table::JournalCuts => readable::<JournalCut>(table, key, row)?,
+            Table::Captures => {
+                let (id, _) = captures::stored_block(key, row)?;
+                let indexed = captures::is_indexed(txn, &id)?;
+                self.captures.check(indexed, || format!("a block of {} is not in the index", id.symbol));
+            }
+            Table::CaptureIndex => {
+                let held: Indexed = table.decoded(key, row)?;
+                let stored = match CaptureId::of_index_key(key) {
+                    Some(id) => captures::is_stored(txn, &id)?,
+                    None => false,
+                };
+                self.captures
+                    .check(stored && held.header.first <= held.header.last, || "the index names a block that is not there".to_owned());
+            }
             Table::Candles => {
                 let (day, candles) = candles::stored_day(key, row)?;
                 self.days.check(day_is_sound(day, &candles), || format!("day {day}: candles are unsound, out of order or of another day"));
@@ -208,7 +226,7 @@ impl Verification {
         }
         let number = lines.first().map_or(0, |line| line.entry);
         let run = KeyParts(key).scope().and_then(|(_, mut rest)| rest.number());
-        let own = scope_of(key).zip(run).is_some_and(|(scope, run)| entry_key(&scope, crate::domain::RunId(run), number).as_slice() == key);
+        let own = scope_of(key).zip(run).is_some_and(|(scope, run)| entry_key(&scope, RunId(run), number).as_slice() == key);
         let balanced = own && lines.iter().all(|line| line.entry == number) && sums.values().all(|sum| sum.is_zero());
         self.ledger.check(balanced, || match sums.iter().find(|(_, sum)| !sum.is_zero()) {
             Some((asset, sum)) => format!("entry {number} is out of balance by {sum} {asset}"),
@@ -238,8 +256,8 @@ impl Verification {
 
     /// Walks the chain of every run. Gives runs, blocks and entries.
     fn journal(&mut self, store: &Store) -> (u64, u64, u64) {
-        let listed = store.read(|txn| Ok((journal::runs_with_blocks(txn)?, journal::heads(txn)?)));
-        let (with_blocks, heads) = match listed {
+        let listed = store.read(|txn| Ok((journal::runs_with_blocks(txn)?, blocks_told(txn)?)));
+        let (with_blocks, told) = match listed {
             Ok(listed) => listed,
             Err(fault) => {
                 self.blocks.fault(|| super::error::full_text(&fault));
@@ -247,7 +265,6 @@ impl Verification {
             }
         };
         let found: BTreeMap<_, u64> = with_blocks.into_iter().collect();
-        let told: BTreeMap<_, u64> = heads.into_iter().map(|(run, head)| (run, head.blocks)).collect();
         let (mut blocks, mut entries) = (0, 0);
         let mut runs: Vec<_> = found.keys().chain(told.keys()).copied().collect();
         runs.sort_unstable();
@@ -257,7 +274,7 @@ impl Verification {
             blocks += here;
             self.blocks.seen += here;
             if let Some(head) = told.get(run).filter(|head| **head != here) {
-                self.blocks.fault(|| format!("run {run} has {here} blocks, its head counts {head}"));
+                self.blocks.fault(|| format!("run {run} has {here} blocks, head and cut count {head}"));
             }
             let walked = store
                 .journal(*run)
@@ -274,6 +291,7 @@ impl Verification {
         vec![
             self.rows.report("every row is readable and as it was written", "rows"),
             self.blocks.report("the journal is complete and unchanged", "blocks"),
+            self.captures.report("recorded market data are whole and indexed", "blocks and index rows"),
             self.ledger.report("postings sum to zero per entry and asset", "entries"),
             self.fills.report("each trade is applied once", "fills"),
             self.order_sums.report("finished orders are filled by their fills", "orders"),
@@ -282,6 +300,16 @@ impl Verification {
             self.episodes.report("episodes are numbered without gaps", "episodes"),
         ]
     }
+}
+
+/// How many blocks each run has, as its head and its cut tell.
+fn blocks_told(txn: &ReadTransaction) -> Result<BTreeMap<RunId, u64>, StoreError> {
+    let mut told = BTreeMap::new();
+    for (run, head) in journal::heads(txn)? {
+        let gone = cut_of(txn, run)?.map_or(0, |cut| cut.blocks);
+        told.insert(run, head.blocks.saturating_sub(gone));
+    }
+    Ok(told)
 }
 
 fn readable<T: DeserializeOwned>(table: Table, key: &[u8], row: &[u8]) -> Result<(), StoreError> {
@@ -299,7 +327,7 @@ fn scope_of(key: &[u8]) -> Option<Scope> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Price, RunId};
+    use crate::domain::Price;
     use crate::protocol::Record;
     use crate::store::records;
     use crate::store::samples;

@@ -57,6 +57,14 @@ impl Ledger {
         Some(self.post(fill.at, Some(fill.trade_id), &lines))
     }
 
+    /// Whether a trade is older than everything that a full memory of its symbol holds (trade ids grow): it can not be told from one
+    /// that was applied before.
+    #[must_use]
+    pub fn is_forgotten(&self, symbol: Symbol, trade_id: TradeId) -> bool {
+        let seen = self.applied.get(&symbol).filter(|seen| seen.len() >= TRADES_REMEMBERED);
+        seen.and_then(BTreeSet::first).is_some_and(|oldest| trade_id < *oldest)
+    }
+
     /// Records money that came from outside (negative: that left).
     pub fn transfer(&mut self, at: Timestamp, asset: Asset, amount: Qty) -> Vec<PostingRecord> {
         self.post(at, None, &[(Account::Venue, asset, amount), (Account::Capital, asset, -amount)])
@@ -145,24 +153,9 @@ mod as_pairs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Bps, ClientOrderId, FeeRates, OrderId, Role};
+    use crate::domain::samples::btcusdt as instrument;
+    use crate::domain::{Bps, ClientOrderId, OrderId, Role};
     use proptest::prelude::*;
-
-    fn instrument() -> Instrument {
-        Instrument {
-            symbol: "BTCUSDT".parse().unwrap(),
-            base: "BTC".parse().unwrap(),
-            quote: "USDT".parse().unwrap(),
-            trading: true,
-            tick: "0.01".parse().unwrap(),
-            step: "0.00001".parse().unwrap(),
-            min_qty: "0.00001".parse().unwrap(),
-            max_qty: Qty::ZERO,
-            min_notional: "5".parse().unwrap(),
-            max_notional: Money::ZERO,
-            fees: FeeRates { maker: Bps::from_bps(10), taker: Bps::from_bps(10) },
-        }
-    }
 
     fn fill(trade: u64, side: Side, price: i64, steps: i128, fee_in_base: bool) -> VenueFill {
         let qty = Qty::from_raw(steps * 1_000);
@@ -208,6 +201,19 @@ mod tests {
         let before = ledger.clone();
         assert!(ledger.apply_fill(&trade, &btc).is_none());
         assert_eq!(ledger, before);
+    }
+
+    #[test]
+    fn a_full_memory_knows_what_is_too_old_for_it() {
+        let (mut ledger, btc) = (Ledger::default(), instrument());
+        let apply = |ledger: &mut Ledger, trade: u64| ledger.apply_fill(&fill(trade, Side::Buy, 10_000, 5, true), &btc).unwrap();
+        let size = TRADES_REMEMBERED as u64;
+        (10..9 + size).for_each(|trade| drop(apply(&mut ledger, trade)));
+        assert!(!ledger.is_forgotten(btc.symbol, TradeId(9)), "nothing was forgotten yet");
+        (9 + size..20 + size).for_each(|trade| drop(apply(&mut ledger, trade)));
+        let forgotten = |trade| ledger.is_forgotten(btc.symbol, TradeId(trade));
+        assert_eq!([10, 19, 20, 19 + size, 20 + size].map(forgotten), [true, true, false, false, false]);
+        assert!(!ledger.is_forgotten("ETHUSDT".parse().unwrap(), TradeId(1)), "each market counts its own trades");
     }
 
     #[test]

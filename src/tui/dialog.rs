@@ -13,7 +13,7 @@ use super::keymap::{Chord, KEYMAP};
 use super::state::Outcome;
 use super::text;
 use super::theme::Theme;
-use crate::protocol::{Command, Mode, TradingState, View};
+use crate::protocol::{BalanceMismatch, Command, Mode, TradingState, View};
 
 /// The word that closes real positions.
 const WORD: &str = "FLATTEN";
@@ -181,6 +181,13 @@ fn resume(view: &View) -> Vec<String> {
         TradingState::Halted { reason } => out.push(format!("Halted because: {reason}.")),
         _ => out.push("Trading is not halted: nothing changes now.".to_owned()),
     }
+    out.extend(view.mismatches.iter().map(accepted));
+    if !view.mismatches.is_empty() {
+        out.push(match view.orders.len() {
+            0 => "What moved from outside is neither profit nor loss.".to_owned(),
+            n => format!("Not while {} working: their fills may explain it. Flatten first.", are(n)),
+        });
+    }
     out.push("New positions may be opened again; safety stops that held are re-armed.".to_owned());
     out.push(format!(
         "Now: {}, {}.",
@@ -188,6 +195,20 @@ fn resume(view: &View) -> Vec<String> {
         format::counted(view.orders.len(), "working order", "working orders")
     ));
     out
+}
+
+/// What resuming does to the books of one asset.
+fn accepted(m: &BalanceMismatch) -> String {
+    let moved = if m.venue > m.books {
+        format!("{} more", format::qty(m.venue - m.books))
+    } else {
+        format!("{} less", format::qty(m.books - m.venue))
+    };
+    format!("Accepts {moved} {} as moved from outside: {} there, {} here.", m.asset, format::qty(m.venue), format::qty(m.books))
+}
+
+fn are(orders: usize) -> String {
+    format!("{} {}", format::counted(orders, "order", "orders"), if orders == 1 { "is" } else { "are" })
 }
 
 fn flatten(view: &View) -> Vec<String> {
@@ -245,5 +266,24 @@ mod tests {
         let calm = View::default();
         assert_eq!(halt(&calm)[1..], ["No entry order is working: nothing to cancel.", "No position is open."]);
         assert_eq!(resume(&calm)[0], "Trading is not halted: nothing changes now.");
+    }
+
+    #[test]
+    fn resuming_says_in_numbers_which_balances_it_accepts() {
+        let mismatch = |asset: &str, venue: &str, books: &str| BalanceMismatch {
+            asset: asset.parse().unwrap(),
+            venue: venue.parse().unwrap(),
+            books: books.parse().unwrap(),
+        };
+        let trading = TradingState::Halted { reason: "the venue's balance of BTC is 0.3, the books say 0.25".into() };
+        let mismatches = vec![mismatch("BTC", "0.3", "0.25"), mismatch("USDT", "9999.5", "10000")];
+        let mut view = View { trading, mismatches, ..View::default() };
+        let said = resume(&view);
+        assert_eq!(said[1], "Accepts 0.05 more BTC as moved from outside: 0.3 there, 0.25 here.");
+        assert_eq!(said[2], "Accepts 0.5 less USDT as moved from outside: 9,999.5 there, 10,000 here.");
+        assert_eq!(said[3], "What moved from outside is neither profit nor loss.");
+        view.orders = fixture::trading().orders;
+        assert_eq!(resume(&view)[3], "Not while 2 orders are working: their fills may explain it. Flatten first.");
+        assert!(!resume(&View::default()).iter().any(|line| line.contains("outside")), "nothing is accepted after any other halt");
     }
 }

@@ -65,6 +65,7 @@ pub fn trading() -> View {
             trades_won: 3,
             ..Counters::default()
         },
+        mismatches: Vec::new(),
     }
 }
 
@@ -231,6 +232,9 @@ pub fn wild(seed: u64) -> View {
             ..HealthView::default()
         },
         alerts: (0..dice.below(50)).map(|_| Alert { at: dice.time(), severity: Severity::Critical, text: dice.text() }).collect(),
+        mismatches: (0..dice.below(4))
+            .map(|_| BalanceMismatch { asset: "BTC".parse().unwrap(), venue: dice.qty(), books: dice.qty() })
+            .collect(),
         counters: Counters { decisions: dice.next(), fills: dice.next(), trades_won: dice.next(), events: u64::MAX, ..Counters::default() },
         ..base
     }

@@ -12,7 +12,7 @@ mod tests {
     use super::super::state::{Screen, State};
     use super::super::theme::Theme;
     use super::super::{Scene, buffer_text, draw, snapshot_text};
-    use crate::protocol::{HealthVerdict, LearningView, LogLine, Mode, TradingState, View};
+    use crate::protocol::{BalanceMismatch, HealthVerdict, LearningView, LogLine, Mode, TradingState, View};
 
     fn screen_text(view: &View, logs: &[LogLine], state: &State, stale: Option<Duration>, size: (u16, u16)) -> String {
         let theme = Theme::new(true);
@@ -73,6 +73,12 @@ mod tests {
         let live = View { mode: Mode::Live, ..view };
         let typing = Dialog::Flatten { typed: "FLA".into() };
         assert_screen(&over(&live, typing, Some(Duration::from_secs(7))), include_str!("golden/flatten_live.txt"));
+        let mismatch =
+            BalanceMismatch { asset: "USDT".parse().unwrap(), venue: "9512.25".parse().unwrap(), books: "10012.25".parse().unwrap() };
+        let reason = "the venue's balance of USDT is 9512.25, the books say 10012.25".into();
+        let halted =
+            View { trading: TradingState::Halted { reason }, mismatches: vec![mismatch], orders: Vec::new(), ..fixture::trading() };
+        assert_screen(&over(&halted, Dialog::Resume, None), include_str!("golden/resume_mismatch.txt"));
     }
 
     #[test]

@@ -129,7 +129,7 @@ impl CaptureReader {
                 self.waiting.push_back(Waiting::Ready(Ok(MarketUpdate { symbol, exchange_time, local_time, data })));
             }
             Ok(Frame::Snapshot(snapshot)) => self.waiting.push_back(Waiting::Snapshot { line, local_time, snapshot }),
-            Ok(Frame::Shutdown | Frame::Other) => self.counters.skipped += 1,
+            Ok(Frame::Shutdown | Frame::Refused { .. } | Frame::Other) => self.counters.skipped += 1,
             Err(source) => self.refuse(CaptureError::Message { path: self.path.clone(), line, source }),
         }
     }
@@ -173,6 +173,21 @@ impl Iterator for CaptureReader {
             }
         }
     }
+}
+
+/// One message as it came from the venue, without a capture around it. `market` is whose a snapshot is: it does not say so itself. `None` for
+/// messages that say nothing of a market.
+///
+/// # Errors
+/// What is wrong with the JSON.
+pub fn read_update(json: &str, market: Option<Symbol>, local_time: Timestamp) -> Result<Option<MarketUpdate>, serde_json::Error> {
+    Ok(match read_frame(json)? {
+        Frame::Update { symbol, exchange_time, data } => Some(MarketUpdate { symbol, exchange_time, local_time, data }),
+        Frame::Snapshot(snapshot) => {
+            market.map(|symbol| MarketUpdate { symbol, exchange_time: None, local_time, data: MarketData::Snapshot(snapshot) })
+        }
+        Frame::Shutdown | Frame::Other => None,
+    })
 }
 
 /// True when the first line begins like a capture's: a local time, a blank, a JSON object.

@@ -24,6 +24,11 @@ pub(super) enum Frame {
     Snapshot(BookSnapshot),
     /// The venue is about to close the connection.
     Shutdown,
+    /// The answer to a request that the venue did not take.
+    Refused {
+        code: i64,
+        message: String,
+    },
     /// Well-formed, but none of ours: another stream, or an answer to a request.
     Other,
 }
@@ -42,6 +47,7 @@ fn read_stream(name: &str, json: &str) -> Result<Frame, serde_json::Error> {
         "depth" | "depth@100ms" | "depth@1000ms" => Ok(serde_json::from_str::<Wrapped<DepthWire>>(json)?.data.into_frame()),
         "trade" => Ok(serde_json::from_str::<Wrapped<TradeWire>>(json)?.data.into_frame()),
         "bookTicker" => Ok(serde_json::from_str::<Wrapped<QuoteWire>>(json)?.data.into_frame()),
+        "interrupted" => Ok(serde_json::from_str::<Wrapped<InterruptedWire>>(json)?.data.into_frame()),
         "!serverShutdown" => Ok(Frame::Shutdown),
         _ => serde_json::from_str::<IgnoredAny>(json).map(|_| Frame::Other),
     }
@@ -55,6 +61,7 @@ fn read_bare(json: &str) -> Result<Frame, serde_json::Error> {
             Ok(Frame::Snapshot(BookSnapshot { last_update_id, bids: levels(bids), asks: levels(asks) }))
         }
         BareWire { last_update_id: Some(_), .. } => Err(de::Error::custom("a snapshot without both sides")),
+        BareWire { error: Some(RefusalWire { code, msg }), .. } => Ok(Frame::Refused { code, message: msg.into_owned() }),
         _ => Ok(Frame::Other),
     }
 }
@@ -92,6 +99,15 @@ struct BareWire<'a> {
     last_update_id: Option<u64>,
     bids: Option<Vec<LevelWire>>,
     asks: Option<Vec<LevelWire>>,
+    #[serde(borrow)]
+    error: Option<RefusalWire<'a>>,
+}
+
+#[derive(Deserialize)]
+struct RefusalWire<'a> {
+    code: i64,
+    #[serde(borrow)]
+    msg: Cow<'a, str>,
 }
 
 #[derive(Deserialize)]
@@ -159,6 +175,18 @@ impl QuoteWire {
         let ask = Level { price: self.a.0, qty: self.ask_qty.0 };
         let data = MarketData::Quote(Quote { update_id: self.u, bid, ask });
         Frame::Update { symbol: self.s.0, exchange_time: None, data }
+    }
+}
+
+/// Not the venue's: our own captures keep where a stream broke.
+#[derive(Deserialize)]
+struct InterruptedWire {
+    s: Text<Symbol>,
+}
+
+impl InterruptedWire {
+    fn into_frame(self) -> Frame {
+        Frame::Update { symbol: self.s.0, exchange_time: None, data: MarketData::Interrupted }
     }
 }
 
@@ -246,7 +274,11 @@ mod tests {
         ] {
             assert!(matches!(read_frame(other), Ok(Frame::Other)), "{other}");
         }
-        assert!(matches!(read_frame(r#"{"e":"serverShutdown","E":1}"#), Ok(Frame::Shutdown)));
+        for shutdown in [r#"{"e":"serverShutdown","E":1}"#, r#"{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1}}"#] {
+            assert!(matches!(read_frame(shutdown), Ok(Frame::Shutdown)), "{shutdown}");
+        }
+        let refused = read_frame(r#"{"error":{"code":2,"msg":"Invalid request: unknown stream"},"id":4}"#);
+        assert!(matches!(refused, Ok(Frame::Refused { code: 2, message }) if message.starts_with("Invalid")));
         for bad in [
             "",
             "null",

@@ -4,6 +4,7 @@
 //!
 //! Invariants
 //! 1. A line that cannot be read costs that line only (`capture::tests::a_corrupt_line_costs_itself_only`).
+//!    A capture that is written is read back the same (`capture_lines::tests::what_is_written_is_read_back_the_same`).
 //! 2. A bad row is named with its line and the good rows are kept (`ohlcv::tests::bad_rows_are_named_and_good_ones_kept`).
 //! 3. An order whose fate is not proven is reported as unknown, never as refused
 //!    (`binance::error::tests::an_order_is_refused_only_when_the_venue_says_so`).
@@ -12,9 +13,11 @@
 
 pub mod binance;
 pub mod capture;
+mod capture_lines;
 pub mod exchange;
 mod inferred;
 mod market_frame;
 pub mod ohlcv;
 
+pub use capture_lines::write_line;
 pub use inferred::infer_instrument;

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
-use huracan::domain::{Bps, Interval, MarketData, MarketUpdate, Money, NewOrder, Price, Qty, RunId, Span, Symbol, Timestamp};
+use huracan::domain::{Bps, Instrument, Interval, MarketData, MarketUpdate, Money, NewOrder, Price, Qty, RunId, Span, Symbol, Timestamp};
 use huracan::engine::{Engine, PnlReport, Settings, Snapshot, TimeScale};
 use huracan::health::HealthLimits;
 use huracan::learning::drive::{PaperVenue, Session};
@@ -115,6 +115,9 @@ pub fn model_of(role: ModelRole, interval: Interval) -> ModelAdopted {
 /// What is done to a market update on its way to the engine; `None` loses it.
 pub type Lens = fn(MarketUpdate) -> Option<MarketUpdate>;
 
+/// What is done to a word of the venue on its way to the engine; `None` loses it.
+pub type Ears = fn(VenueEvent) -> Option<VenueEvent>;
+
 pub struct Desk {
     pub session: Session<'static>,
     pub flow: Flow,
@@ -122,6 +125,8 @@ pub struct Desk {
     pub lens: Lens,
     /// Loses everything the venue says.
     pub deaf: bool,
+    /// `None`: everything is heard as it was said.
+    pub ears: Option<Ears>,
     settings: Settings,
     queue: VecDeque<MarketUpdate>,
     /// Up to where the market was asked for.
@@ -146,9 +151,14 @@ impl Desk {
 
     /// Nothing has happened yet.
     pub fn closed(seed: u64, settings: Settings) -> Self {
+        Self::listed(seed, settings, |instrument| instrument)
+    }
+
+    /// The venue lists its instruments so.
+    pub fn listed(seed: u64, settings: Settings, list: fn(Instrument) -> Instrument) -> Self {
         let origin = Timestamp::from_millis(1_767_225_600_000);
         let flow = Flow::new(FlowConfig::usual(seed, origin));
-        let instruments = flow.config().symbols.iter().map(|s| s.instrument.clone()).collect();
+        let instruments = flow.config().symbols.iter().map(|s| list(s.instrument.clone())).collect();
         let venue = PaperVenue::new(instruments, settings.quote, CAPITAL.parse().unwrap(), LATENCY);
         let start = flow.origin() + Span::from_secs(7_200);
         Self::around(flow, venue, settings, start, RUN)
@@ -161,7 +171,7 @@ impl Desk {
             kept.borrow_mut().push(JournalEntry { stamp, event: event.clone(), effects: effects.to_vec() });
         });
         let session = Session::new(Engine::new(settings.clone()), venue, sink);
-        Self { session, flow, journal, lens: Some, deaf: false, settings, queue: VecDeque::new(), asked, run }
+        Self { session, flow, journal, lens: Some, deaf: false, ears: None, settings, queue: VecDeque::new(), asked, run }
     }
 
     pub fn now(&self) -> Timestamp {
@@ -228,6 +238,11 @@ impl Desk {
         let Some(update) = self.queue.pop_front() else { return };
         let at = update.local_time;
         while self.deaf && self.session.venue.pop_due(at).is_some() {}
+        while let Some(ears) = self.ears
+            && let Some((due, said)) = self.session.venue.pop_due(at)
+        {
+            ears(said).into_iter().for_each(|heard| self.session.apply(due, Event::Venue(heard)));
+        }
         match (self.lens)(update) {
             Some(update) => self.session.market(update),
             None => self.session.advance(at),
@@ -342,6 +357,16 @@ impl Wreck {
         let mut desk = Desk::around(self.flow, self.venue, self.settings, self.at, RunId(self.run.0 + 1));
         desk.open(Some(self.carried));
         desk.clock();
+        desk
+    }
+
+    /// The same on paper, whose exchange lives and dies with the process: it goes on from what was kept.
+    pub fn restart_on_paper(mut self) -> Desk {
+        let instruments = self.flow.config().symbols.iter().map(|s| s.instrument.clone()).collect();
+        let state = self.state();
+        self.venue = PaperVenue::continued(instruments, Some(&state), self.settings.quote, CAPITAL.parse().unwrap(), LATENCY);
+        let mut desk = self.restart();
+        desk.connect();
         desk
     }
 }

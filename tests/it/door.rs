@@ -3,11 +3,14 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::Duration;
 
-use huracan::domain::{Level, MarketData, MarketUpdate, Span, Timestamp};
+use huracan::domain::{Level, MarketData, MarketUpdate, RunId, Span, Timestamp};
 use huracan::matching::flow::{Flow, FlowConfig};
-use huracan::protocol::Mode;
-use huracan::store::{FileKind, Identity, Scope, Store};
+use huracan::protocol::{CarryRecord, Mode, Record};
+use huracan::store::{FileKind, Identity, Scope, Store, Writer};
+
+use crate::desk::Desk;
 
 fn huracan(folder: &Path, args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_huracan")).current_dir(folder).args(args).output().unwrap()
@@ -162,4 +165,49 @@ fn without_a_key_live_does_not_start() {
     let (code, text) = said(&output);
     assert_eq!(code, Some(2), "{text}");
     assert!(text.contains("HURACAN_API_KEY"), "{text}");
+}
+
+const NOWHERE: &str = "http://127.0.0.1:9";
+const KEY: &str = "key-of-8-letters-and-more";
+
+fn live() -> Scope {
+    Scope { mode: Mode::Live, venue: NOWHERE.to_owned(), account: KEY.chars().take(8).collect() }
+}
+
+/// A live data file that keeps this trading state.
+fn keeping(file: &Path, state: &str) {
+    let store = Store::open(file, &Identity { kind: FileKind::Real, scope: live() }).unwrap();
+    let writer = Writer::start(store, RunId(1), |_| {}).unwrap();
+    let carry = CarryRecord { run: RunId(1), at: Timestamp::EPOCH, state: state.to_owned() };
+    let ticket = writer.handle().append(Vec::new(), vec![Record::Carry(carry)], true).unwrap();
+    assert!(writer.handle().wait(ticket, Duration::from_secs(20)));
+    writer.stop().unwrap();
+}
+
+#[test]
+fn a_state_that_can_not_be_continued_is_refused_with_code_3_and_stays_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut desk = Desk::ready(61);
+    desk.run_until("a holding", |d| !d.session.engine.view().positions.is_empty());
+    let held = format!("dust: {}", desk.session.engine.snapshot().symbols_in_use()[0]);
+    let state = desk.crash().carried;
+    for (state, expected) in [(&state[..], &held[..]), (&state[..state.len() / 2], "restore a backup"), ("", "restore a backup")] {
+        let file = folder.path().join(format!("live-{}.redb", state.len()));
+        keeping(&file, state);
+        let output = Command::new(env!("CARGO_BIN_EXE_huracan"))
+            .current_dir(folder.path())
+            .args(["run", "--mode", "live", "--headless", "--for", "1s", "--venue", NOWHERE, "--set", "markets.symbols=[\"XRPUSDT\"]"])
+            .arg("--data")
+            .arg(&file)
+            .env("HURACAN_API_KEY", KEY)
+            .env("HURACAN_API_SECRET", "secret")
+            .output()
+            .unwrap();
+        let (code, text) = said(&output);
+        assert_eq!(code, Some(3), "{text}");
+        assert!(text.contains(expected), "{text}");
+        let store = Store::open_read_only(&file, live()).unwrap();
+        assert_eq!(store.carry().unwrap().unwrap().state, state, "it is still there for whoever mends it");
+        assert_eq!(store.runs().unwrap(), [], "no run began");
+    }
 }

@@ -280,7 +280,16 @@ fn text(answer: &Answer) -> String {
             "decisions".to_owned(),
             format!("{}, {} refused, {} orders, {} fills", answer.decisions, answer.refusals, answer.orders, answer.fills),
         ],
-        vec!["trades".to_owned(), format!("{}, {} won, profit factor {}", stats.trades, stats.wins, number(stats.profit_factor))],
+        vec![
+            "trades".to_owned(),
+            format!(
+                "{}, {} won, profit factor {}, {} bps each on average",
+                stats.trades,
+                stats.wins,
+                number(stats.profit_factor),
+                number(stats.expectancy_bps)
+            ),
+        ],
         vec!["net".to_owned(), format!("{} {quote} ({} by the ledger)", money(answer.net_pnl), money(answer.ledger_net_pnl))],
         vec![
             "costs".to_owned(),

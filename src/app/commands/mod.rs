@@ -15,7 +15,7 @@ mod backtest;
 mod book;
 mod config;
 mod data;
-mod data_file;
+pub(super) mod data_file;
 mod exchange;
 mod keep;
 mod memory;

@@ -56,8 +56,11 @@ struct Compared {
     fingerprint: String,
     /// As the run wrote it when it closed; `null` for a run that was cut off.
     recorded_fingerprint: Option<String>,
-    /// False when an effect left without its journal entry: the run went on where the journal stops.
+    /// False when an effect left without its journal entry (the run went on where the journal stops), or when retention took the
+    /// journal's beginning.
     replayable: bool,
+    /// Events that retention took from the beginning of the journal; they can not be compared any more.
+    events_gone: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -67,6 +70,9 @@ struct Parted {
 }
 
 fn recompute(context: &Context, store: &Store, run: RunId, record: Option<&RunRecord>) -> Outcome {
+    if let Some(cut) = store.journal_cut(run)? {
+        return beheaded(context, run, cut.entries, record);
+    }
     let bar = progress::bar(context.out, 0).with_message("replaying");
     let report = replayed(store, run, &bar)?;
     bar.finish_and_clear();
@@ -84,6 +90,16 @@ fn recompute(context: &Context, store: &Store, run: RunId, record: Option<&RunRe
         )
     })?;
     if answer.identical { Ok(()) } else { Err(Failure::failed(format!("run {run} does not replay to what its journal holds"))) }
+}
+
+/// A journal without its beginning proves nothing: it is told, and never called identical.
+fn beheaded(context: &Context, run: RunId, gone: u64, record: Option<&RunRecord>) -> Outcome {
+    let answer = Compared { replayable: false, identical: false, events_gone: gone, ..compared(run, ReplayReport::default(), record) };
+    let said = format!(
+        "run {run} is not replayable: its first {gone} events are older than journal.market_hours and have gone; its orders, fills, ledger and          decisions are kept"
+    );
+    context.out.answer(&answer, || said.clone())?;
+    Err(Failure::failed(said))
 }
 
 /// A fresh engine takes the whole journal again.
@@ -113,6 +129,7 @@ fn compared(run: RunId, report: ReplayReport, record: Option<&RunRecord>) -> Com
         fingerprint: format!("{:016x}", report.fingerprint),
         recorded_fingerprint: recorded.map(|fingerprint| format!("{fingerprint:016x}")),
         replayable,
+        events_gone: 0,
     }
 }
 
@@ -156,6 +173,8 @@ struct Counted {
 struct Summary {
     run: String,
     record: Option<RunRecord>,
+    /// Events that retention took from the beginning; the counts are of what is left.
+    events_gone: u64,
     #[serde(flatten)]
     counted: Counted,
 }
@@ -164,6 +183,7 @@ fn summary(context: &Context, store: &Store, run: RunId, record: Option<RunRecor
     let journal = store.journal(run)?.ok_or_else(|| Failure::failed(format!("run {run} has no journal")))?;
     let bar = progress::bar(context.out, journal.entries()).with_message("reading");
     let mut counted = Counted::default();
+    let events_gone = journal.cut().map_or(0, |cut| cut.entries);
     for entry in journal {
         let entry = entry?;
         counted.events += 1;
@@ -175,7 +195,7 @@ fn summary(context: &Context, store: &Store, run: RunId, record: Option<RunRecor
         bar.inc(1);
     }
     bar.finish_and_clear();
-    let answer = Summary { run: run.to_string(), record, counted };
+    let answer = Summary { run: run.to_string(), record, events_gone, counted };
     context.out.answer(&answer, || summary_text(&answer))
 }
 
@@ -197,6 +217,9 @@ fn summary_text(summary: &Summary) -> String {
         format!("{total} ({})", parts.join(", "))
     };
     let counted = &summary.counted;
+    if summary.events_gone > 0 {
+        rows.push(vec!["gone".to_owned(), format!("the first {} events, by journal.market_hours: not replayable", summary.events_gone)]);
+    }
     rows.push(vec!["events".to_owned(), counts(counted.events, &counted.event_kinds)]);
     rows.push(vec!["effects".to_owned(), counts(counted.effects, &counted.effect_kinds)]);
     format!("{}\nhuracan replay --verify recomputes every effect", table(&rows))

@@ -17,6 +17,7 @@ use crate::protocol::Mode;
 use crate::trading::decision::{DecisionRules, Exploration};
 use crate::trading::execution::ExecutionRules;
 use crate::trading::risk::Limits;
+use crate::venue::binance::OrderTransport;
 
 /// The whole configuration, as in `config/default.toml`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,6 +35,8 @@ pub struct Config {
     pub paper: PaperConfig,
     pub learning: LearningConfig,
     pub gates: GatesConfig,
+    pub record: RecordConfig,
+    pub journal: JournalConfig,
     pub log: LogConfig,
     pub replay: ReplayConfig,
     pub demo: DemoConfig,
@@ -53,6 +56,7 @@ pub struct VenueConfig {
     pub api_secret_env: String,
     pub api_key_file: PathBuf,
     pub api_secret_file: PathBuf,
+    pub order_transport: OrderTransport,
     pub maker_fee_bps: Bps,
     pub taker_fee_bps: Bps,
 }
@@ -92,6 +96,21 @@ pub struct GatesConfig {
     pub min_sharpe: f64,
     pub min_profit_factor: f64,
     pub min_trades: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordConfig {
+    pub enabled: bool,
+    pub keep_days: u32,
+    pub max_mib: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JournalConfig {
+    /// 0: for ever.
+    pub market_hours: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

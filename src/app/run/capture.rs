@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::log;
 use super::recorder::Recorder;
 use super::screen::{FinishOnDrop, Screen, Shared};
-use super::start::{Opening, new_run_id};
+use super::start::{Opening, ended, new_run_id};
 use super::summary::{Summary, VenueStatement};
 use crate::app::Context;
 use crate::app::cli::{RunArgs, SpeedArg};
@@ -58,7 +58,7 @@ pub fn run(context: Context, args: &RunArgs) -> Outcome {
     } else {
         shared.stop_on_signals()?;
     }
-    let summary = worker.join().map_err(|_| Failure::failed("the engine thread failed; see the log"))??;
+    let summary = ended(worker)?;
     context.out.answer(&summary, || summary.text())
 }
 

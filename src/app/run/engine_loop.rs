@@ -159,10 +159,7 @@ impl Running {
         if venue.is_some() {
             return;
         }
-        let opened = match snapshot.take().filter(|s| s.ledger.is_opened()) {
-            Some(snapshot) => PaperVenue::resume(instruments, &snapshot, latency),
-            None => PaperVenue::new(instruments, quote, capital, latency),
-        };
+        let opened = PaperVenue::continued(instruments, snapshot.take().as_deref(), quote, capital, latency);
         let opened = venue.insert(Box::new(opened));
         let news = opened.connect(clock::now());
         // Instruments and the market link are the real venue's to state.

@@ -299,3 +299,91 @@ impl Workshop {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::sync::atomic::Ordering;
+    use std::sync::mpsc::channel;
+
+    use tokio::runtime::Runtime;
+
+    use super::super::demo::Embedded;
+    use super::*;
+    use crate::app::config::{self, engine_settings};
+    use crate::domain::RunId;
+    use crate::store::{FileKind, Identity, Scope, Writer};
+    use crate::venue::binance::{Credentials, Endpoint, monotonic_clock};
+
+    /// The longest that a run may wait for its workshop; the venue's client alone would wait longer for one answer.
+    const PATIENCE: Duration = Duration::from_secs(9);
+
+    struct Scene {
+        runtime: Runtime,
+        store: Store,
+        config: Config,
+        _folder: tempfile::TempDir,
+    }
+
+    fn scene() -> Scene {
+        let sets = ["demo.history_days=3", "demo.symbols=[\"BTCUSDT\"]"].map(str::to_owned);
+        let folder = tempfile::tempdir().unwrap();
+        let scope = Scope { mode: Mode::Demo, venue: "simulated".to_owned(), account: "demo".to_owned() };
+        let store = Store::open(&folder.path().join("demo.redb"), &Identity { kind: FileKind::Demo, scope }).unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        Scene { runtime, store, config: config::load(&[], std::iter::empty(), &sets).unwrap(), _folder: folder }
+    }
+
+    /// Lets a workshop work at `url` until it tells a stage of that name, and ends the run: the workshop must end, too.
+    fn ends_in(scene: &Scene, url: &str, credentials: Option<Credentials>, stage: &str) {
+        if rustls::crypto::ring::default_provider().install_default().is_err() {
+            // Another test of this process was first.
+        }
+        let (events, mut told) = tokio::sync::mpsc::channel(1_024);
+        let writer = Writer::start(scene.store.clone(), RunId(1), |_| {}).unwrap();
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let workshop = Workshop {
+            store: scene.store.clone(),
+            writer: writer.handle(),
+            rest: RestClient::new(Endpoint::from_rest_url(url).unwrap(), credentials, monotonic_clock()).unwrap(),
+            runtime: scene.runtime.handle().clone(),
+            events,
+            settings: engine_settings(&scene.config, Mode::Demo, false),
+            config: scene.config.clone(),
+            model: ModelArg::Champion,
+            seed: 1,
+            cancelled: Arc::clone(&cancelled),
+        };
+        let (ended, waiting) = channel();
+        std::thread::spawn(move || ended.send(workshop.work().len()));
+        loop {
+            match told.blocking_recv().expect("the workshop works") {
+                Event::Learned(Learned::Progress { stage: now, .. }) if now.starts_with(stage) => break,
+                Event::Learned(Learned::Failed { message, .. }) => panic!("{message}"),
+                _ => {}
+            }
+        }
+        cancelled.store(true, Ordering::Relaxed);
+        // Nobody listens any more, as when the engine's loop has ended.
+        drop(told);
+        assert_eq!(waiting.recv_timeout(PATIENCE), Ok(0), "the run waits for a workshop that is {stage}");
+        writer.stop().unwrap();
+    }
+
+    #[test]
+    fn a_run_ends_while_the_venue_does_not_answer() {
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        ends_in(&scene(), &format!("http://{}", silent.local_addr().unwrap()), None, "connecting");
+    }
+
+    #[test]
+    fn a_run_ends_while_it_downloads_or_trains() {
+        let scene = scene();
+        let venue = Embedded::start(&scene.store, &scene.config, 1, &scene.runtime).unwrap().running;
+        for stage in ["downloading", "training"] {
+            ends_in(&scene, &venue.rest, Some(Credentials::new(&venue.api_key, &venue.api_secret)), stage);
+        }
+        assert_eq!(scene.store.models().unwrap(), [], "the training was broken off");
+        scene.runtime.block_on(venue.stop());
+    }
+}

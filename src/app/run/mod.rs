@@ -1,6 +1,7 @@
 //! `run`: demo, paper or live, with a terminal or without; and captures in simulated time.
 
 mod account;
+mod bans;
 mod capture;
 mod courier;
 mod demo;
@@ -13,6 +14,7 @@ mod screen;
 mod simulate;
 mod start;
 mod summary;
+mod tape;
 
 pub use simulate::simulate;
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::tape::Tape;
 use crate::engine::journal_form;
 use crate::protocol::{Effect, Event, Record, Request, Stamp};
 use crate::store::{JournalEntry, Ticket, WriterError, WriterHandle};
@@ -11,6 +12,8 @@ const HIGH_WATER: usize = 50_000;
 
 pub struct Recorder {
     writer: WriterHandle,
+    /// Keeps the market's data for later training; `None` where they are a recording already.
+    tape: Option<Tape>,
     entries: Vec<JournalEntry>,
     records: Vec<Record>,
     urgent: bool,
@@ -23,12 +26,31 @@ pub struct Recorder {
 
 impl Recorder {
     pub fn new(writer: WriterHandle) -> Self {
-        Self { writer, entries: Vec::new(), records: Vec::new(), urgent: false, last: None, events: 0, effects: 0, complete: true }
+        Self {
+            writer,
+            tape: None,
+            entries: Vec::new(),
+            records: Vec::new(),
+            urgent: false,
+            last: None,
+            events: 0,
+            effects: 0,
+            complete: true,
+        }
+    }
+
+    /// Also keeps what the market says.
+    #[must_use]
+    pub fn with_tape(self, tape: Option<Tape>) -> Self {
+        Self { tape, ..self }
     }
 
     pub fn take(&mut self, stamp: Stamp, event: &Event, effects: &[Effect]) {
         self.events += 1;
         self.effects += effects.len() as u64;
+        if let (Some(tape), Event::Market(update)) = (&mut self.tape, event) {
+            tape.hear(update);
+        }
         if !self.complete {
             return;
         }
@@ -59,6 +81,13 @@ impl Recorder {
             }
         }
         Ok(self.last)
+    }
+
+    /// Hands over what the tape still holds and ends it.
+    pub fn stop_tape(&mut self) {
+        if let Some(tape) = self.tape.take() {
+            tape.stop();
+        }
     }
 
     /// For sources faster than the disk: flushes, and waits while too much is pending.

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::mpsc::Sender;
@@ -103,6 +104,16 @@ impl Drop for FinishOnDrop {
     }
 }
 
+/// Takes the screen down (sets `ended`) when the run is told to stop or its thread has ended.
+fn watch(shared: Arc<Shared>, ended: Arc<AtomicBool>) -> std::io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name("watcher".into()).spawn(move || {
+        while !(shared.must_stop() || shared.finished.load(Ordering::Relaxed) || ended.load(Ordering::Relaxed)) {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        ended.store(true, Ordering::Relaxed);
+    })
+}
+
 /// The terminal of a run.
 pub struct Screen {
     pub ring: LogRing,
@@ -113,15 +124,7 @@ impl Screen {
     pub fn show(self, shared: &Arc<Shared>) -> Outcome {
         shared.stop_on_signals()?;
         let ended = Arc::new(AtomicBool::new(false));
-        let watcher = {
-            let (shared, ended) = (Arc::clone(shared), Arc::clone(&ended));
-            std::thread::Builder::new().name("watcher".into()).spawn(move || {
-                while !(shared.must_stop() || shared.finished.load(Ordering::Relaxed) || ended.load(Ordering::Relaxed)) {
-                    std::thread::sleep(Duration::from_millis(50));
-                }
-                ended.store(true, Ordering::Relaxed);
-            })?
-        };
+        let watcher = watch(Arc::clone(shared), Arc::clone(&ended))?;
         let wiring = Wiring {
             view: {
                 let shared = Arc::clone(shared);
@@ -154,5 +157,47 @@ impl Screen {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::start;
+    use super::super::summary::Summary;
+    use super::*;
+    use crate::app::failure::{ExitKind, Failure};
+
+    /// A run whose engine thread does `work`; gives how the program ends once its screen was taken down.
+    fn run(work: impl FnOnce() -> Outcome<Summary> + Send + 'static) -> (Arc<Shared>, Failure) {
+        let (shared, ended) = (Shared::new(), Arc::new(AtomicBool::new(false)));
+        let (events, _inbox) = tokio::sync::mpsc::channel(1);
+        shared.connect_commands(events);
+        let watcher = watch(Arc::clone(&shared), Arc::clone(&ended)).unwrap();
+        let finish = FinishOnDrop(Arc::clone(&shared));
+        let worker = std::thread::spawn(move || {
+            let _finish = finish;
+            work()
+        });
+        // Without the thread's last word the screen would stand for ever.
+        let (told, down) = std::sync::mpsc::channel();
+        std::thread::spawn(move || told.send(watcher.join()));
+        down.recv_timeout(Duration::from_secs(20)).expect("the screen stands over an engine that has ended").unwrap();
+        assert!(ended.load(Ordering::Relaxed) && !shared.must_stop(), "nobody asked for the end");
+        let failure = start::ended(worker).expect_err("no summary");
+        (shared, failure)
+    }
+
+    #[test]
+    fn an_engine_that_panics_takes_the_screen_down_and_fails_the_program() {
+        let (shared, failure) = run(|| std::panic::panic_any("the engine's thread dies"));
+        assert_eq!(failure.kind, ExitKind::Failed);
+        assert!(failure.to_string().contains("engine thread failed"), "{failure}");
+        assert!(!shared.command(Command::Halt), "a command that reaches nobody is said to have been sent");
+    }
+
+    #[test]
+    fn an_engine_that_returns_early_keeps_its_reason_and_its_code() {
+        let (_, failure) = run(|| Err(Failure::refused("the trading state does not read")));
+        assert_eq!((failure.kind, failure.to_string().as_str()), (ExitKind::Refused, "the trading state does not read"));
     }
 }

@@ -1,5 +1,6 @@
 //! Brings a live run up, in order: file, venue, engine, workshop, screen; and takes it down again.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -12,7 +13,8 @@ use super::engine_loop::{Ended, EngineLoop, Performer};
 use super::recorder::Recorder;
 use super::screen::{FinishOnDrop, Screen, Shared};
 use super::summary::Summary;
-use super::{account, demo, kill_switch, learner, log};
+use super::tape::Tape;
+use super::{account, bans, demo, kill_switch, learner, log};
 use crate::app::cli::RunArgs;
 use crate::app::config::{Config, engine_settings};
 use crate::app::control::{ControlServer, Desk, kill_file, socket_path};
@@ -22,13 +24,11 @@ use crate::domain::RunId;
 use crate::engine::{Engine, Fingerprint, Settings, Snapshot};
 use crate::protocol::{Event, Mode, ModelKind, ModelRecord, RunOpened, RunRecord};
 use crate::store::{FileKind, Identity, Scope, Store, StoreError, Writer, WriterHandle};
-use crate::venue::binance::{Credentials, Endpoint, Gateway, GatewayConfig};
+use crate::venue::binance::{Credentials, Endpoint, Gateway, GatewayConfig, Requests, StreamRules};
 
 /// Events that may wait for the engine; beyond it market data is dropped and the book marked as interrupted.
 const EVENT_QUEUE: usize = 32_768;
 const REQUEST_QUEUE: usize = 1_024;
-/// A market stream that says nothing for this long is reconnected.
-const STALE_AFTER: Duration = Duration::from_secs(15);
 
 /// The data file of a run, and what a run record needs.
 pub struct Opening {
@@ -161,7 +161,7 @@ pub fn run(context: Context, args: &RunArgs, mode: Mode) -> Outcome {
         }
         None => shared.stop_on_signals()?,
     }
-    let summary = worker.join().map_err(|_| Failure::failed("the engine thread failed; see the log"))??;
+    let summary = ended(worker)?;
     context.out.answer(&summary, || summary.text())
 }
 
@@ -181,6 +181,11 @@ fn control(shared: &Arc<Shared>, ring: &log::LogRing, data_file: &std::path::Pat
             None
         }
     }
+}
+
+/// What the engine's thread came to: its panic is a failure of the program.
+pub fn ended(worker: std::thread::JoinHandle<Outcome<Summary>>) -> Outcome<Summary> {
+    worker.join().map_err(|_| Failure::failed("the engine thread failed; see the log"))?
 }
 
 fn start_note(settings: &Settings, config: &Config, venue: &str, mode: Mode) -> String {
@@ -232,11 +237,11 @@ struct Parts {
 /// The engine's thread: everything of one run, from its first event to its last.
 fn trade(parts: Parts, config: &Config, runtime: &Runtime, shared: &Arc<Shared>) -> Outcome<Summary> {
     let _finish = FinishOnDrop(Arc::clone(shared));
+    let carried = parts.opening.store.carry().map_err(store_failure)?.map(|c| c.state);
+    let snapshot = readable(carried.as_deref(), &parts.settings)?;
     let run = new_run_id()?;
     // The id is durable before anything can carry it.
     parts.opening.store.put_run(&parts.opening.run_record(run, &parts.settings)).map_err(store_failure)?;
-    let carried = parts.opening.store.carry().map_err(store_failure)?.map(|c| c.state);
-    let snapshot = readable(carried.as_deref(), &parts.settings)?;
     let (events, inbox) = mpsc::channel::<Event>(EVENT_QUEUE);
     let (requests, outbox) = mpsc::channel(REQUEST_QUEUE);
     let gateway_config = GatewayConfig {
@@ -246,13 +251,15 @@ fn trade(parts: Parts, config: &Config, runtime: &Runtime, shared: &Arc<Shared>)
         carried_orders: snapshot.as_ref().map(Snapshot::open_orders).unwrap_or_default(),
         default_fees: config.fees(),
         clock: Arc::new(clock::now),
-        stale_after: STALE_AFTER,
+        streams: StreamRules::default(),
+        requests: Requests { transport: config.venue.order_transport, banned_until: bans::kept(&parts.opening.store, &parts.venue.name)? },
     };
     let gateway = {
         let _inside = runtime.enter();
         Gateway::start(gateway_config, outbox, events.clone())?
     };
     let writer = Writer::start(parts.opening.store.clone(), run, learner::store_probe(events.clone()))?;
+    runtime.spawn(bans::keep(gateway.rest().bans(), writer.handle(), parts.venue.name.clone()));
     let performer = if parts.settings.mode == Mode::Paper {
         Performer::Paper { venue: None, snapshot: snapshot.map(Box::new), requests: requests.clone() }
     } else {
@@ -264,7 +271,7 @@ fn trade(parts: Parts, config: &Config, runtime: &Runtime, shared: &Arc<Shared>)
     shared.connect_commands(events);
     let looped = EngineLoop {
         engine: Engine::new(parts.settings.clone()),
-        recorder: Recorder::new(writer.handle()),
+        recorder: Recorder::new(writer.handle()).with_tape(Some(Tape::start(parts.opening.store.clone(), writer.handle(), config)?)),
         performer,
         inbox,
         runtime: runtime.handle().clone(),
@@ -294,12 +301,13 @@ fn readable(carried: Option<&str>, settings: &Settings) -> Outcome<Option<Snapsh
             "the trading state of the last run does not read ({error}): start the version that wrote it, or restore a backup"
         ))
     })?;
-    match snapshot.symbols_in_use().into_iter().find(|symbol| !settings.symbols.contains(symbol)) {
-        Some(symbol) => {
-            Err(Failure::refused(format!("{symbol} still has a position, an order or dust: add it to the symbols until it is closed")))
-        }
-        None => Ok(Some(snapshot)),
+    let used: BTreeSet<String> =
+        snapshot.symbols_in_use().into_iter().filter(|s| !settings.symbols.contains(s)).map(|s| s.to_string()).collect();
+    if used.is_empty() {
+        return Ok(Some(snapshot));
     }
+    let names: Vec<String> = used.into_iter().collect();
+    Err(Failure::refused(format!("still with a position, an order or dust: {}; add to the symbols until closed", names.join(", "))))
 }
 
 fn start_workshop(
@@ -328,7 +336,8 @@ fn start_workshop(
 
 /// The run's end: summary and record into the file, exchange and writer stopped, a consistent copy beside the file.
 fn close(parts: Parts, run: RunId, ended: Ended, models: &[ModelRecord], writer: Writer, runtime: &Runtime) -> Outcome<Summary> {
-    let (engine, recorder, closing) = ended.into_parts();
+    let (engine, mut recorder, closing) = ended.into_parts();
+    recorder.stop_tape();
     let mut summary = Summary::of(&engine, run, 0, &closing.pnl, closing.venue_net_pnl, models);
     summary.replayable = recorder.complete;
     if let Some(embedded) = parts.venue.embedded {
@@ -340,4 +349,43 @@ fn close(parts: Parts, run: RunId, ended: Ended, models: &[ModelRecord], writer:
     writer.stop()?;
     parts.opening.store.snapshot().map_err(store_failure)?;
     Ok(summary)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::config;
+    use crate::domain::{Money, Qty, Symbol};
+
+    fn settings() -> Settings {
+        engine_settings(&config::load(&[], std::iter::empty(), &[]).unwrap(), Mode::Live, false)
+    }
+
+    fn refusal(carried: &str) -> String {
+        let failure = readable(Some(carried), &settings()).expect_err("it can not be continued");
+        assert_eq!(failure.kind, ExitKind::Refused);
+        failure.to_string()
+    }
+
+    #[test]
+    fn a_state_that_does_not_read_is_refused_and_says_what_to_do() {
+        let whole = serde_json::to_string(&Engine::new(settings()).snapshot()).unwrap();
+        assert!(readable(Some(&whole), &settings()).unwrap().is_some());
+        assert!(readable(None, &settings()).unwrap().is_none(), "a first run has none");
+        for broken in ["", "{}", &whole[..whole.len() / 2], &whole.replace("realised", "realized")] {
+            assert!(refusal(broken).contains("restore a backup"), "{broken}");
+        }
+    }
+
+    #[test]
+    fn a_market_in_use_must_be_among_the_symbols() {
+        let mut snapshot = Engine::new(settings()).snapshot();
+        let gone: Symbol = "OLDUSDT".parse().unwrap();
+        snapshot.desks.push((gone, Qty::ZERO, Money::ZERO, None));
+        let text = |snapshot: &Snapshot| serde_json::to_string(snapshot).unwrap();
+        assert!(readable(Some(&text(&snapshot)), &settings()).is_ok(), "nothing is held there");
+        snapshot.desks.push((gone, "0.5".parse().unwrap(), Money::ZERO, None));
+        let said = refusal(&text(&snapshot));
+        assert!(said.contains("dust: OLDUSDT;") && said.contains("add to the symbols"), "{said}");
+    }
 }

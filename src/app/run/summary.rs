@@ -6,25 +6,17 @@ use serde::Serialize;
 
 use crate::domain::{Asset, Balance, Money, Price, Qty, RunId, Symbol};
 use crate::engine::{Engine, PnlReport};
-use crate::protocol::{GateRecord, Mode, ModelKind, ModelRecord};
+use crate::protocol::{Counters, GateRecord, Mode, ModelKind, ModelRecord};
 
 #[derive(Debug, Clone, Serialize)]
 pub struct Summary {
     pub mode: Mode,
     pub run: RunIdText,
-    pub candles: u64,
+    /// Lines of the captures; 0 on a live market.
     pub lines: u64,
     pub unreadable: u64,
-    pub gaps: u64,
-    pub events: u64,
-    pub decisions: u64,
-    pub refusals: u64,
-    pub orders: u64,
-    pub fills: u64,
-    pub maker_fills: u64,
-    pub taker_fills: u64,
-    pub trades_closed: u64,
-    pub episodes: u64,
+    #[serde(flatten)]
+    pub counters: Counters,
     /// Of all trades, open ones at the mark, since the books of this account were opened in this data file.
     pub net_pnl: Option<Money>,
     /// The same from the ledger's postings.
@@ -33,7 +25,6 @@ pub struct Summary {
     pub venue_net_pnl: Option<Money>,
     pub equity: Option<Money>,
     pub fees: Money,
-    pub halts: u64,
     pub models: Vec<ModelSummary>,
     pub clock_offset_ms: Option<f64>,
     /// Hexadecimal: JSON numbers do not hold 64 bits.
@@ -86,30 +77,18 @@ impl VenueStatement {
 
 impl Summary {
     pub fn of(engine: &Engine, run: RunId, lines: u64, pnl: &PnlReport, venue_net_pnl: Option<Money>, models: &[ModelRecord]) -> Self {
-        let c = engine.counters();
         let view = engine.view();
         Self {
             mode: view.mode,
             run: RunIdText(run.to_string()),
-            candles: c.candles,
             lines,
             unreadable: view.health.unreadable,
-            gaps: c.gaps,
-            events: c.events,
-            decisions: c.decisions,
-            refusals: c.refusals,
-            orders: c.orders,
-            fills: c.fills,
-            maker_fills: c.maker_fills,
-            taker_fills: c.taker_fills,
-            trades_closed: c.trades_closed,
-            episodes: c.episodes,
+            counters: engine.counters().clone(),
             net_pnl: pnl.net_pnl,
             ledger_net_pnl: pnl.ledger_net_pnl,
             venue_net_pnl,
             equity: pnl.equity,
             fees: pnl.fees,
-            halts: c.halts,
             models: models
                 .iter()
                 .map(|m| ModelSummary { id: m.id.clone(), kind: m.kind, gates_passed: m.gates_passed, gates: m.gates.clone() })
@@ -122,18 +101,12 @@ impl Summary {
 
     pub fn text(&self) -> String {
         let money = |m: Option<Money>| m.map_or("unknown".to_owned(), |m| m.to_string());
+        let c = &self.counters;
         let mut lines = vec![
             format!("run {} ({})", self.run.0, self.mode),
             format!(
                 "{} candles, {} decisions, {} refusals, {} orders, {} fills ({} maker, {} taker), {} trades closed",
-                self.candles,
-                self.decisions,
-                self.refusals,
-                self.orders,
-                self.fills,
-                self.maker_fills,
-                self.taker_fills,
-                self.trades_closed
+                c.candles, c.decisions, c.refusals, c.orders, c.fills, c.maker_fills, c.taker_fills, c.trades_closed
             ),
             format!(
                 "net {} (ledger {}, venue {}), fees {}, equity {}",
@@ -145,7 +118,7 @@ impl Summary {
             ),
         ];
         if self.lines > 0 {
-            lines.push(format!("{} lines, {} unreadable, {} gaps", self.lines, self.unreadable, self.gaps));
+            lines.push(format!("{} lines, {} unreadable, {} gaps", self.lines, self.unreadable, c.gaps));
         }
         for model in &self.models {
             let verdict = if model.gates_passed { "passed its gates" } else { "failed its gates" };
@@ -155,7 +128,7 @@ impl Summary {
                 lines.push(format!("  {mark}  {} {:.3} (limit {})", gate.name, gate.value, gate.limit));
             }
         }
-        if self.trades_closed == 0 {
+        if c.trades_closed == 0 {
             lines.push("no trade was closed".to_owned());
         }
         lines.push(format!("fingerprint {}", self.fingerprint));

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::{PaperVenue, Session, candle_path};
 use crate::domain::{Asset, Bps, ExitReason, MarketUpdate, Money, Price, Qty, RunId, Span, Symbol, Timestamp};
 use crate::engine::{Engine, Settings};
-use crate::learning::{Performance, SymbolSeries, TradeStats};
+use crate::learning::{Performance, SymbolSeries, TradeResult, TradeStats};
 use crate::protocol::{CostRecord, Counters, Effect, Event, Learned, ModelAdopted, Probe, Record, RunOpened, WarmUp};
 
 /// What to run over.
@@ -103,10 +103,10 @@ pub fn backtest(plan: Backtest, progress: &mut dyn FnMut(u64, u64) -> bool) -> B
     drop(session);
     let costs = costs.into_inner();
     let per_year = plan.settings.time_scale.bar.per_year();
-    let net_bps: Vec<f64> = costs.iter().map(net_bps).collect();
+    let results: Vec<TradeResult> = costs.iter().map(|c| TradeResult { net: c.net.to_f64(), net_bps: net_bps(c) }).collect();
     BacktestOutcome {
         performance: Performance::of_equity(&equity, per_year),
-        stats: TradeStats::of(&net_bps),
+        stats: TradeStats::of(&results),
         costs: costs.iter().fold(CostTotals::default(), CostTotals::with),
         trades: costs.into_iter().map(BacktestTrade::from).collect(),
         counters,

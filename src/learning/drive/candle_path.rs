@@ -34,24 +34,12 @@ fn quote(instrument: &Instrument, price: Price, half_spread: Bps, shown: Qty) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{FeeRates, Money};
+    use crate::domain::samples::btcusdt;
 
     #[test]
     fn the_low_comes_before_the_high() {
         let price = |text: &str| text.parse::<Price>().unwrap();
-        let btc = Instrument {
-            symbol: "BTCUSDT".parse().unwrap(),
-            base: "BTC".parse().unwrap(),
-            quote: "USDT".parse().unwrap(),
-            trading: true,
-            tick: "0.01".parse().unwrap(),
-            step: "0.00001".parse().unwrap(),
-            min_qty: "0.00001".parse().unwrap(),
-            max_qty: Qty::ZERO,
-            min_notional: Money::ZERO,
-            max_notional: Money::ZERO,
-            fees: FeeRates { maker: Bps::ZERO, taker: Bps::ZERO },
-        };
+        let btc = btcusdt();
         let candle = Candle {
             open_time: Timestamp::EPOCH,
             open: price("100"),

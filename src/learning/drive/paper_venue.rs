@@ -32,9 +32,17 @@ impl PaperVenue {
         Self { exchange, instruments, latency, requests: DelayQueue::new(), news: DelayQueue::new(), left_over: Vec::new() }
     }
 
-    /// Opens the account that a previous run left: its holdings, and its open orders stated as cancelled.
+    /// The account that a previous run left, or a fresh one: a run that never heard of its account left nothing to resume.
     #[must_use]
-    pub fn resume(instruments: Vec<Instrument>, snapshot: &Snapshot, latency: Span) -> Self {
+    pub fn continued(instruments: Vec<Instrument>, carried: Option<&Snapshot>, quote: Asset, capital: Qty, latency: Span) -> Self {
+        match carried.filter(|snapshot| snapshot.ledger.is_opened()) {
+            Some(snapshot) => Self::resume(instruments, snapshot, latency),
+            None => Self::new(instruments, quote, capital, latency),
+        }
+    }
+
+    /// Opens the account that a previous run left: its holdings, and its open orders stated as cancelled.
+    fn resume(instruments: Vec<Instrument>, snapshot: &Snapshot, latency: Span) -> Self {
         let mut exchange = Exchange::new(ExchangeConfig::new(instruments.clone()));
         let holdings: Vec<(Asset, Qty)> = snapshot.ledger.holdings().collect();
         exchange.open_account(ACCOUNT, &holdings);
@@ -236,22 +244,11 @@ fn refusal(reject: Reject) -> VenueRefusal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Bps, FeeRates, Level, MarketData, Money, NewOrder, OrderKind, Quote, RunId, Side};
+    use crate::domain::samples::btcusdt;
+    use crate::domain::{Level, MarketData, NewOrder, OrderKind, Quote, RunId, Side};
 
     fn venue() -> PaperVenue {
-        let btc = Instrument {
-            symbol: "BTCUSDT".parse().unwrap(),
-            base: "BTC".parse().unwrap(),
-            quote: "USDT".parse().unwrap(),
-            trading: true,
-            tick: "0.01".parse().unwrap(),
-            step: "0.00001".parse().unwrap(),
-            min_qty: "0.00001".parse().unwrap(),
-            max_qty: Qty::ZERO,
-            min_notional: Money::ZERO,
-            max_notional: Money::ZERO,
-            fees: FeeRates { maker: Bps::from_bps(10), taker: Bps::from_bps(10) },
-        };
+        let btc = btcusdt();
         let mut venue = PaperVenue::new(vec![btc], "USDT".parse().unwrap(), "1000".parse().unwrap(), Span::from_millis(50));
         let level = |price: &str| Level { price: price.parse().unwrap(), qty: "5".parse().unwrap() };
         venue.on_market(&MarketUpdate {

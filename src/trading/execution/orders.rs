@@ -63,6 +63,17 @@ impl Orders {
         Some(Request::Cancel { id, symbol: order.new.symbol, order_id: order.order_id })
     }
 
+    /// The cancel of an order that was given up here and shows itself alive there; `None` for any other, or when just sent.
+    pub fn cancel_revived(&mut self, id: ClientOrderId, order_id: OrderId, at: Timestamp) -> Option<Request> {
+        let order = self.all.get_mut(&id).filter(|o| o.state == OrderState::Rejected)?;
+        let first_sign = order.order_id.replace(order_id).is_none();
+        if !first_sign && at.since(order.asked) < ASK_AFTER {
+            return None;
+        }
+        order.asked = at;
+        Some(Request::Cancel { id, symbol: order.new.symbol, order_id: order.order_id })
+    }
+
     pub fn accepted(&mut self, id: ClientOrderId, order_id: OrderId, at: Timestamp) -> Change {
         let Some(order) = self.all.get_mut(&id) else { return Change::Stranger };
         order.order_id = Some(order_id);
@@ -371,6 +382,18 @@ mod tests {
         let (mut orders, order) = placed(10);
         orders.accepted(order.id, OrderId(9), at(1));
         assert_eq!(orders.missing(order.id, at(100)), Change::None);
+    }
+
+    #[test]
+    fn an_order_given_up_and_alive_is_cancelled_again_and_again_but_not_at_every_word() {
+        let (mut orders, order) = placed(10);
+        assert_eq!(orders.cancel_revived(order.id, OrderId(9), at(1)), None, "it was not given up");
+        orders.questions(at(61));
+        orders.missing(order.id, at(61));
+        let cancel = Some(Request::Cancel { id: order.id, symbol: order.symbol, order_id: Some(OrderId(9)) });
+        assert_eq!(orders.cancel_revived(order.id, OrderId(9), at(61)), cancel);
+        assert_eq!(orders.cancel_revived(order.id, OrderId(9), at(62)), None, "the cancel is on its way");
+        assert_eq!(orders.cancel_revived(order.id, OrderId(9), at(63)), cancel, "it was lost");
     }
 
     #[test]

@@ -195,8 +195,11 @@ impl Trade {
     pub fn request_exit(&mut self, reason: ExitReason) -> bool {
         let first = self.exit_request.is_none();
         self.exit_request.get_or_insert(reason);
-        if self.phase == Phase::Entering {
-            self.stop_entering();
+        match self.phase {
+            Phase::Entering => self.stop_entering(),
+            Phase::Holding => {}
+            // Whoever asks again wants the next try now, whatever pause refusals have earned.
+            Phase::Exiting { .. } => self.last_sent = None,
         }
         first
     }
@@ -356,6 +359,8 @@ impl Trade {
         self.phase = Phase::Exiting { reason };
         self.exit_at = touch;
         self.last_sent = None;
+        // What was refused so far were targets; leaving begins at its own pace.
+        self.refusals = 0;
         self.drive_exit(now, touch, instrument, orders, rules, reason)
     }
 
@@ -388,24 +393,9 @@ impl Trade {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{FeeRates, NewOrder, OrderId, Role, TradeId};
+    use crate::domain::samples::btcusdt as instrument;
+    use crate::domain::{NewOrder, OrderId, Role, TradeId};
     use crate::trading::costs::breakdown;
-
-    fn instrument() -> Instrument {
-        Instrument {
-            symbol: "BTCUSDT".parse().unwrap(),
-            base: "BTC".parse().unwrap(),
-            quote: "USDT".parse().unwrap(),
-            trading: true,
-            tick: "0.01".parse().unwrap(),
-            step: "0.00001".parse().unwrap(),
-            min_qty: "0.00001".parse().unwrap(),
-            max_qty: Qty::ZERO,
-            min_notional: "5".parse().unwrap(),
-            max_notional: Money::ZERO,
-            fees: FeeRates { maker: Bps::from_bps(10), taker: Bps::from_bps(10) },
-        }
-    }
 
     fn rules() -> ExecutionRules {
         ExecutionRules {
@@ -500,6 +490,19 @@ mod tests {
             self
         }
 
+        /// The venue refuses every order of the trade that it sees between two moments; the market stands still.
+        fn refused(&mut self, from: i64, until: i64, bid: &str) -> &mut Self {
+            for ms in (from..until).step_by(10) {
+                let before = self.sequence;
+                self.see(ms, bid);
+                for sequence in before + 1..=self.sequence {
+                    self.trade.exit_refused();
+                    self.canceled(sequence, ms);
+                }
+            }
+            self
+        }
+
         fn canceled(&mut self, sequence: u64, ms: i64) -> &mut Self {
             let id = ClientOrderId { sequence, ..ClientOrderId::default() };
             self.orders.end_for_test(id, at(ms));
@@ -549,6 +552,32 @@ mod tests {
         asked.trade.request_exit(ExitReason::Flatten);
         asked.see(20, "100");
         assert_eq!(asked.steps.last().unwrap(), "20 cancel 2");
+    }
+
+    /// When orders of this purpose were tried, milliseconds.
+    fn tries(desk: &Desk, purpose: &str) -> Vec<i64> {
+        let of_it = desk.steps.iter().filter(|step| step.split(' ').nth(1) == Some(purpose));
+        of_it.map(|step| step.split(' ').next().unwrap().parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn refusals_double_the_pause_and_leaving_does_not_wait_for_it() {
+        let mut desk = Desk::new();
+        desk.trade.plan.hold = Span::from_secs(3_600);
+        desk.see(0, "100").fill(1, "1", "100").refused(10, 8_000, "100");
+        assert_eq!(tries(&desk, "target"), [10, 1_010, 3_010, 7_010]);
+        desk.refused(8_000, 12_000, "99.4");
+        assert_eq!(tries(&desk, "exit"), [8_000, 9_000, 11_000], "the stop sells at once, then at its own pace");
+        desk.refused(12_000, 400_000, "99.4");
+        let pauses: Vec<i64> = tries(&desk, "exit").windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert_eq!(pauses[..8], [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 64_000, 64_000], "about once a minute, for ever");
+        let before = tries(&desk, "exit").len();
+        desk.trade.request_exit(ExitReason::Flatten);
+        desk.see(400_000, "99.4");
+        assert_eq!(tries(&desk, "exit").len(), before + 1, "a person does not wait");
+        let last = desk.sequence;
+        desk.fill(last, "0.5", "99.4").canceled(last, 400_000).refused(400_000, 402_000, "99.4");
+        assert_eq!(tries(&desk, "exit")[before + 1..], [400_500, 401_500], "a fill ends the row of refusals");
     }
 
     #[test]

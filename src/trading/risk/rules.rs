@@ -294,23 +294,8 @@ fn cash_reserve(order: &NewOrder, price: Price, s: &Situation, limits: &Limits) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{ClientOrderId, FeeRates, OrderKind};
-
-    fn instrument() -> Instrument {
-        Instrument {
-            symbol: "BTCUSDT".parse().unwrap(),
-            base: "BTC".parse().unwrap(),
-            quote: "USDT".parse().unwrap(),
-            trading: true,
-            tick: "0.01".parse().unwrap(),
-            step: "0.00001".parse().unwrap(),
-            min_qty: "0.00001".parse().unwrap(),
-            max_qty: Qty::ZERO,
-            min_notional: "5".parse().unwrap(),
-            max_notional: Money::ZERO,
-            fees: FeeRates { maker: Bps::from_bps(10), taker: Bps::from_bps(10) },
-        }
-    }
+    use crate::domain::samples::btcusdt as instrument;
+    use crate::domain::{ClientOrderId, OrderKind};
 
     fn limits() -> Limits {
         Limits {

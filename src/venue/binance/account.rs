@@ -1,17 +1,20 @@
 //! Our orders and balances at the venue: requests performed, orders of ours remembered while they live, and the reconciliation.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::error::{ClientError, Fate};
+use super::desk::Desk;
+use super::error::{Call, ClientError, Fate};
 use super::http::backoff;
+use super::orders;
 use super::outbox::{Outbox, described};
-use super::rest::{OpenOrders, RestClient, TradesOf};
-use crate::domain::{Asset, Balance, ClientOrderId, NewOrder, Qty, Symbol};
+use super::rest::RestClient;
+use super::rest_account::{OpenOrders, Placed, TradesOf};
+use crate::domain::{Asset, Balance, ClientOrderId, NewOrder, OrderId, Qty, Symbol, TradeId};
 use crate::protocol::{FailureKind, VenueEvent, VenueOrder, VenueRefusal};
 
 /// The venue's trade list may lag its order list; how often and how long we wait for it.
@@ -19,13 +22,23 @@ const TRADE_LAG_CHECKS: u32 = 4;
 const TRADE_LAG: Duration = Duration::from_millis(300);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// Trades, and orders, of a market that are remembered to find those that were not told.
+const REMEMBERED: usize = 1_024;
 
 pub(super) struct Account {
     pub rest: RestClient,
     pub out: Outbox,
+    /// The way orders take.
+    desk: Desk,
     symbols: Vec<Symbol>,
     /// Orders of ours that no word of the venue has ended yet.
     live: Mutex<BTreeMap<ClientOrderId, Symbol>>,
+    /// What was told of trades, to find those that were not.
+    told: Mutex<BTreeMap<Symbol, Told>>,
+    /// Orders that are being asked about: a question that waits (for a ban's end) must not be joined by another every two seconds.
+    asking: Mutex<BTreeSet<ClientOrderId>>,
+    /// The account is being asked for.
+    stating: AtomicBool,
     /// Assets of our markets, and every asset that was held at some time: only these are told, zero or not.
     watched: Mutex<BTreeSet<Asset>>,
     /// Odd while the user stream is up; changes with every connection.
@@ -35,12 +48,16 @@ pub(super) struct Account {
 }
 
 impl Account {
-    pub fn new(rest: RestClient, out: Outbox, symbols: Vec<Symbol>, carried: Vec<(ClientOrderId, Symbol)>) -> Self {
+    pub fn new(rest: RestClient, desk: Desk, out: Outbox, symbols: Vec<Symbol>, carried: Vec<(ClientOrderId, Symbol)>) -> Self {
         Self {
             rest,
             out,
+            desk,
             symbols,
             live: Mutex::new(carried.into_iter().collect()),
+            told: Mutex::new(BTreeMap::new()),
+            asking: Mutex::new(BTreeSet::new()),
+            stating: AtomicBool::new(false),
             watched: Mutex::new(BTreeSet::new()),
             epoch: AtomicU64::new(0),
             compare: Notify::new(),
@@ -50,6 +67,10 @@ impl Account {
 
     fn live(&self) -> std::sync::MutexGuard<'_, BTreeMap<ClientOrderId, Symbol>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn told(&self) -> std::sync::MutexGuard<'_, BTreeMap<Symbol, Told>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn watch(&self, assets: impl Iterator<Item = Asset>) {
@@ -91,6 +112,16 @@ impl Account {
 
     /// Tells an event and forgets the order that it ends.
     pub async fn tell(&self, event: VenueEvent) {
+        match &event {
+            VenueEvent::Fill(fill) => {
+                let mut told = self.told();
+                let market = told.entry(fill.symbol).or_default();
+                market.order(fill.order_id, fill.id);
+                market.trade(fill.trade_id);
+            }
+            VenueEvent::Order(order) => self.told().entry(order.symbol).or_default().order(order.order_id, order.id),
+            _ => {}
+        }
         if let VenueEvent::Order(order) = &event
             && order.status.is_final()
         {
@@ -102,7 +133,7 @@ impl Account {
     pub async fn place(&self, order: NewOrder, opening: bool) {
         let id = order.id;
         self.live().insert(id, order.symbol);
-        match self.rest.place(&order, opening).await {
+        match self.sent(&order, opening).await {
             Ok(placed) => {
                 self.out.venue(VenueEvent::Accepted { id, order_id: placed.order.order_id, at: placed.order.at }).await;
                 for fill in placed.fills {
@@ -131,8 +162,13 @@ impl Account {
         }
     }
 
+    async fn sent(&self, order: &NewOrder, opening: bool) -> Result<Placed, ClientError> {
+        self.rest.keeps_rules(Call { method: "POST", path: orders::ORDER }, order, opening)?;
+        orders::place(&self.desk, order, opening).await
+    }
+
     pub async fn cancel(&self, id: ClientOrderId, symbol: Symbol) {
-        let error = match self.rest.cancel(id, symbol).await {
+        let error = match orders::cancel(&self.desk, id, symbol).await {
             Ok(order) => {
                 // The end first: whoever waits for it must not wait for the trade list.
                 self.tell(VenueEvent::Order(order.clone())).await;
@@ -147,15 +183,16 @@ impl Account {
         self.query(id, symbol).await;
     }
 
-    /// What became of one order: its fills, then the order; or `Missing`.
+    /// What became of one order: its fills, then the order; or `Missing`. While a question about it waits, another is not asked.
     pub async fn query(&self, id: ClientOrderId, symbol: Symbol) {
+        let Some(_until_answered) = Asking::begin(&self.asking, id) else { return };
         if let Err(error) = self.try_query(id, symbol).await {
             self.out.failed(&error).await;
         }
     }
 
     async fn try_query(&self, id: ClientOrderId, symbol: Symbol) -> Result<(), ClientError> {
-        match self.rest.query(id, symbol).await {
+        match orders::query(&self.desk, id, symbol).await {
             Ok(order) => self.tell_order_with_fills(order).await,
             Err(error) if error.is_unknown_order() => self.out.venue(VenueEvent::Missing { id }).await,
             Err(error) => return Err(error),
@@ -184,7 +221,7 @@ impl Account {
             let complete = trades.iter().map(|t| t.qty).sum::<Qty>() >= order.filled;
             if complete || check == TRADE_LAG_CHECKS {
                 for trade in trades {
-                    self.out.venue(VenueEvent::Fill(trade.into_fill(order.id))).await;
+                    self.tell(VenueEvent::Fill(trade.into_fill(order.id))).await;
                 }
                 break;
             }
@@ -193,8 +230,17 @@ impl Account {
         Ok(())
     }
 
-    /// Balances and the open orders of ours.
+    /// Balances and the open orders of ours. While they are being asked for, they are not asked for again.
     pub async fn state(&self) -> Result<(), ClientError> {
+        if self.stating.swap(true, Ordering::SeqCst) {
+            return Ok(());
+        }
+        let told = self.tell_state().await;
+        self.stating.store(false, Ordering::SeqCst);
+        told
+    }
+
+    async fn tell_state(&self) -> Result<(), ClientError> {
         let at = self.rest.venue_now();
         let balances = self.held().await?;
         self.out.venue(VenueEvent::Balances { at, balances }).await;
@@ -212,6 +258,15 @@ impl Account {
         let balances = self.held().await?;
         self.out.venue(VenueEvent::Balances { at, balances }).await;
         Ok(())
+    }
+
+    /// Fetches the prices that percentage bands are measured from. A venue that does not state them leaves the bands to itself.
+    pub async fn refer(&self) {
+        for &symbol in &self.symbols {
+            if let Err(error) = self.rest.average_price(symbol).await {
+                tracing::debug!(%symbol, %error, "no average price");
+            }
+        }
     }
 
     /// Reconciles after every (re)connection of the user stream and whenever it is asked to, until it succeeds.
@@ -256,12 +311,84 @@ impl Account {
                 self.try_query(id, symbol).await?;
             }
         }
+        self.tell_missed_trades().await?;
         let balances = self.held().await?;
         if self.epoch.load(Ordering::SeqCst) != epoch {
             return Ok(false);
         }
         self.out.venue(VenueEvent::Reconciled { at, balances, open: open.ours, foreign_orders: open.foreign }).await;
         Ok(true)
+    }
+
+    /// Trades since the last comparison that the stream did not bring, of orders whose end was told already.
+    async fn tell_missed_trades(&self) -> Result<(), ClientError> {
+        let since: Vec<(Symbol, TradeId)> = self.told().iter().filter_map(|(symbol, told)| Some((*symbol, told.since?))).collect();
+        for (symbol, from) in since {
+            let trades = self.rest.my_trades(symbol, TradesOf::From(from)).await?;
+            let last = trades.last().map(|trade| trade.trade_id);
+            for trade in trades {
+                let missed = self.told().get(&symbol).and_then(|told| told.missed(trade.order_id, trade.trade_id));
+                if let Some(id) = missed {
+                    tracing::warn!(%symbol, trade = trade.trade_id.0, "a trade that the stream did not bring");
+                    self.tell(VenueEvent::Fill(trade.into_fill(id))).await;
+                }
+            }
+            if let Some(told) = self.told().get_mut(&symbol) {
+                told.since = told.since.max(last);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The newest orders and trades of one market that were told.
+#[derive(Debug, Default)]
+struct Told {
+    /// The trade that the next comparison begins at.
+    since: Option<TradeId>,
+    orders: BTreeMap<OrderId, ClientOrderId>,
+    trades: BTreeSet<TradeId>,
+}
+
+impl Told {
+    fn order(&mut self, order: OrderId, id: ClientOrderId) {
+        self.orders.insert(order, id);
+        if self.orders.len() > REMEMBERED {
+            self.orders.pop_first();
+        }
+    }
+
+    fn trade(&mut self, trade: TradeId) {
+        self.since.get_or_insert(trade);
+        self.trades.insert(trade);
+        if self.trades.len() > REMEMBERED {
+            // What is forgotten is not compared again.
+            self.since = self.since.max(self.trades.pop_first().map(|oldest| TradeId(oldest.0 + 1)));
+        }
+    }
+
+    /// Whose trade it is, if it is ours and was not told.
+    fn missed(&self, order: OrderId, trade: TradeId) -> Option<ClientOrderId> {
+        if self.trades.contains(&trade) { None } else { self.orders.get(&order).copied() }
+    }
+}
+
+/// A question under way; its end makes room for the next about the same order.
+struct Asking<'a> {
+    all: &'a Mutex<BTreeSet<ClientOrderId>>,
+    id: ClientOrderId,
+}
+
+impl<'a> Asking<'a> {
+    /// `None` while the same is being asked.
+    fn begin(all: &'a Mutex<BTreeSet<ClientOrderId>>, id: ClientOrderId) -> Option<Self> {
+        all.lock().unwrap_or_else(PoisonError::into_inner).insert(id).then_some(Self { all, id })
+    }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
     }
 }
 

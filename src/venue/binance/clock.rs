@@ -3,7 +3,7 @@
 //! The local clock is injected and must be monotonic (a step of the system time must not jump request timestamps). The offset is taken
 //! from the quickest of several round trips: its error is at most half of that round trip.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::domain::{Span, Timestamp};
@@ -11,8 +11,12 @@ use crate::domain::{Span, Timestamp};
 /// Tells the box's time; never goes back.
 pub type LocalClock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// Requests are dated this much early: the venue refuses timestamps from its future far more strictly than late ones.
-const BIAS: Span = Span::from_millis(150);
+/// Requests are dated early by what the offset may be wrong, within these bounds: the venue refuses timestamps from its future far more
+/// strictly than late ones.
+const LEAST_BIAS: Span = Span::from_millis(100);
+const MOST_BIAS: Span = Span::from_millis(300);
+/// How fast two clocks may run apart, in parts per million.
+const DRIFT_PPM: i64 = 50;
 
 /// One measurement: ours minus the venue's clock, and the round trip that gave it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +33,11 @@ impl ClockSample {
         let middle = sent + Span::from_nanos(round_trip.nanos() / 2);
         Self { offset: middle.since(venue), round_trip }
     }
+
+    /// How far the offset may be from the truth at `now`; `at`: when it was measured.
+    fn doubt(&self, at: Timestamp, now: Timestamp) -> Span {
+        Span::from_nanos(self.round_trip.nanos() / 2 + now.since(at).nanos().max(0) / 1_000_000 * DRIFT_PPM)
+    }
 }
 
 /// The system time at the first call, carried on by the monotonic clock.
@@ -41,24 +50,44 @@ pub fn monotonic_clock() -> LocalClock {
 
 pub(super) struct VenueClock {
     local: LocalClock,
-    latest: Mutex<Option<ClockSample>>,
+    /// The sample in use and when it was taken.
+    held: Mutex<Option<(ClockSample, Timestamp)>>,
 }
 
 impl VenueClock {
     pub fn new(local: LocalClock) -> Self {
-        Self { local, latest: Mutex::new(None) }
+        Self { local, held: Mutex::new(None) }
     }
 
     pub fn local_now(&self) -> Timestamp {
         (self.local)()
     }
 
-    pub fn latest(&self) -> Option<ClockSample> {
-        *self.latest.lock().unwrap_or_else(PoisonError::into_inner)
+    fn held(&self) -> MutexGuard<'_, Option<(ClockSample, Timestamp)>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub fn latest(&self) -> Option<ClockSample> {
+        self.held().map(|(sample, _)| sample)
+    }
+
+    /// Takes a new sample unless the one in use is still the surer one and both agree. Two that cannot both be true mean that a clock
+    /// was moved (or the box slept): then the new one counts.
     pub fn adopt(&self, sample: ClockSample) {
-        *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(sample);
+        let now = self.local_now();
+        let mut held = self.held();
+        let keep = held.is_some_and(|(old, at)| {
+            let (old_doubt, new_doubt) = (old.doubt(at, now), sample.doubt(now, now));
+            old_doubt < new_doubt && (old.offset - sample.offset).abs() <= old_doubt + new_doubt
+        });
+        if !keep {
+            *held = Some((sample, now));
+        }
+    }
+
+    /// The venue refused our time: what we believed is worth nothing.
+    pub fn distrust(&self) {
+        *self.held() = None;
     }
 
     /// The venue's time now, as well as we know it.
@@ -68,7 +97,9 @@ impl VenueClock {
 
     /// The time to sign a request with, in milliseconds.
     pub fn request_millis(&self) -> i64 {
-        (self.venue_now() - BIAS).millis()
+        let now = self.local_now();
+        let (offset, doubt) = self.held().map_or((Span::ZERO, LEAST_BIAS), |(s, at)| (s.offset, s.doubt(at, now)));
+        (now - offset - doubt.clamp(LEAST_BIAS, MOST_BIAS)).millis()
     }
 }
 
@@ -84,11 +115,35 @@ mod tests {
     }
 
     #[test]
-    fn requests_are_dated_in_the_venues_time_and_a_little_early() {
+    fn requests_are_dated_in_the_venues_time_and_early_by_what_it_may_be_wrong() {
         let clock = VenueClock::new(Arc::new(|| Timestamp::from_millis(10_000)));
-        assert_eq!(clock.request_millis(), 9_850);
+        assert_eq!(clock.request_millis(), 9_900);
         clock.adopt(ClockSample { offset: Span::from_millis(-500), round_trip: Span::ZERO });
-        assert_eq!(clock.request_millis(), 10_350);
-        assert_eq!(clock.venue_now(), Timestamp::from_millis(10_500));
+        assert_eq!((clock.request_millis(), clock.venue_now()), (10_400, Timestamp::from_millis(10_500)));
+        clock.distrust();
+        clock.adopt(ClockSample { offset: Span::from_millis(-500), round_trip: Span::from_millis(400) });
+        assert_eq!(clock.request_millis(), 10_300);
+        clock.distrust();
+        clock.adopt(ClockSample { offset: Span::ZERO, round_trip: Span::from_secs(9) });
+        assert_eq!(clock.request_millis(), 9_700);
+    }
+
+    #[test]
+    fn a_slow_sample_does_not_replace_a_quick_one_unless_they_contradict() {
+        let now = Arc::new(std::sync::atomic::AtomicI64::new(0));
+        let told = now.clone();
+        let clock = VenueClock::new(Arc::new(move || Timestamp::from_millis(told.load(std::sync::atomic::Ordering::SeqCst))));
+        let sample = |offset, round_trip| ClockSample { offset: Span::from_millis(offset), round_trip: Span::from_millis(round_trip) };
+        clock.adopt(sample(-500, 20));
+        clock.adopt(sample(-450, 200));
+        assert_eq!(clock.latest(), Some(sample(-500, 20)));
+        // A moved clock: both cannot be true.
+        clock.adopt(sample(-9_000, 200));
+        assert_eq!(clock.latest(), Some(sample(-9_000, 200)));
+        clock.adopt(sample(-8_990, 20));
+        // An hour later the clocks may have run 180 ms apart.
+        now.store(3_600_000, std::sync::atomic::Ordering::SeqCst);
+        clock.adopt(sample(-8_900, 200));
+        assert_eq!(clock.latest(), Some(sample(-8_900, 200)));
     }
 }

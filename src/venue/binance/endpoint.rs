@@ -2,9 +2,9 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
+use super::keys::{KeyError, Signer};
 
 /// The three doors of one venue. URLs without a trailing slash.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,29 +72,35 @@ pub(super) fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// An API key and its HMAC secret. Never shown, logged or serialised.
+/// An API key and what signs for it. Never shown, logged or serialised.
 #[derive(Clone)]
 pub struct Credentials {
     key: String,
-    secret: String,
+    signer: Arc<Signer>,
 }
 
 impl Credentials {
-    /// Blanks around the texts (a newline of a key file) are removed.
+    /// A key with its HMAC secret. Blanks around the texts (a newline of a key file) are removed.
     #[must_use]
     pub fn new(key: &str, secret: &str) -> Self {
-        Self { key: key.trim().to_owned(), secret: secret.trim().to_owned() }
+        Self { key: key.trim().to_owned(), signer: Arc::new(Signer::Hmac(secret.trim().to_owned())) }
+    }
+
+    /// A key with whatever its secret is: the text of a PEM private key (RSA or Ed25519), or an HMAC secret.
+    ///
+    /// # Errors
+    /// When a PEM text holds no key that can sign; the error holds nothing of the text.
+    pub fn recognise(key: &str, secret: &str) -> Result<Self, KeyError> {
+        Ok(Self { key: key.trim().to_owned(), signer: Arc::new(Signer::recognise(secret)?) })
     }
 
     pub(super) fn key(&self) -> &str {
         &self.key
     }
 
-    /// HMAC-SHA256 of `payload`, lower-case hex.
+    /// The signature of `payload`, before percent-encoding.
     pub(super) fn sign(&self, payload: &str) -> String {
-        let mut mac = Hmac::<Sha256>::new_from_slice(self.secret.as_bytes()).expect("HMAC takes keys of any length");
-        mac.update(payload.as_bytes());
-        hex::encode(mac.finalize().into_bytes())
+        self.signer.sign(payload.as_bytes())
     }
 }
 
@@ -129,5 +135,9 @@ mod tests {
     #[test]
     fn credentials_are_hidden() {
         assert_eq!(format!("{:?}", Credentials::new("my-key", "my-secret\n")), "Credentials(hidden)");
+        let pem = crate::venue::binance::keys::tests::RSA_PEM;
+        assert_eq!(format!("{:?}", Credentials::recognise("my-key", pem).unwrap()), "Credentials(hidden)");
+        let damaged = Credentials::recognise("my-key", &pem[..300]).unwrap_err();
+        assert!(!format!("{damaged} {damaged:?}").contains(&pem[40..60]));
     }
 }

@@ -7,12 +7,14 @@
 //! | 503 "Service Unavailable." or "Internal error; unable to process your request. Please try again." | refused |
 //! | any other 5xx, codes -1000 -1001 -1006 -1007, unreadable or empty body, broken connection, time-out | nothing: unknown |
 //! | no connection was made, or we held it back | refused |
+//! | the WebSocket API's connection ended, or said nothing, after the request was written | nothing: unknown |
 //!
 //! Source: Binance errors.md and rest-api.md ("5xx: execution status unknown"); the two 503 texts: hummingbot's connector tests.
 
 use std::fmt;
 use std::time::Duration;
 
+use super::rules::BrokenRule;
 use crate::protocol::{FailureKind, VenueRefusal};
 
 /// Which call it was: method and path, never parameters.
@@ -35,7 +37,14 @@ pub enum ClientError {
     #[error("{call}: the connection broke or timed out after the request was sent")]
     Broken { call: Call, source: reqwest::Error },
     #[error("{call}: the venue answered {status}, code {code}: {message}")]
-    Venue { call: Call, status: u16, code: i64, message: String },
+    Venue {
+        call: Call,
+        status: u16,
+        code: i64,
+        message: String,
+        /// What else the answer holds, as JSON.
+        data: Option<Box<str>>,
+    },
     #[error("{call}: unreadable answer, status {status}, type '{content_type}', {bytes} bytes, starts '{starts}'")]
     Body { call: Call, status: u16, content_type: String, bytes: usize, starts: String, source: Option<serde_json::Error> },
     #[error("{call}: held back for {} s by the venue's request limit", .wait.as_secs())]
@@ -44,6 +53,16 @@ pub enum ClientError {
     NoCredentials { call: Call },
     #[error("{call}: the answer contradicts the question: {what}")]
     Contradiction { call: Call, what: &'static str },
+    #[error("{call}: no connection to the WebSocket API")]
+    Offline { call: Call },
+    #[error("{call}: {why} after the request was sent")]
+    Lost { call: Call, why: &'static str },
+    #[error("{call}: the venue refused the key while it bans this address; the key may be good, it is tried again after the ban")]
+    RefusedDuringBan { call: Call },
+    #[error("{call}: not sent, it would break a rule of the market")]
+    AgainstRules { call: Call, source: BrokenRule },
+    #[error("{call}: not sent: {what}")]
+    Illegal { call: Call, what: &'static str },
     #[error("the secure transport could not be set up")]
     Transport { source: reqwest::Error },
 }
@@ -62,10 +81,13 @@ impl ClientError {
     #[must_use]
     pub fn fate(&self) -> Fate {
         match self {
-            Self::Connect { .. } | Self::Transport { .. } => Fate::Refused(VenueRefusal::Other),
-            Self::Limited { .. } => Fate::Refused(VenueRefusal::RateLimit),
+            Self::Connect { .. } | Self::Transport { .. } | Self::Offline { .. } | Self::Illegal { .. } => {
+                Fate::Refused(VenueRefusal::Other)
+            }
+            Self::Limited { .. } | Self::RefusedDuringBan { .. } => Fate::Refused(VenueRefusal::RateLimit),
+            Self::AgainstRules { .. } => Fate::Refused(VenueRefusal::Filter),
             Self::NoCredentials { .. } => Fate::Refused(VenueRefusal::Credentials),
-            Self::Broken { .. } | Self::Contradiction { .. } => Fate::Unknown,
+            Self::Broken { .. } | Self::Lost { .. } | Self::Contradiction { .. } => Fate::Unknown,
             Self::Body { status, .. } => match status {
                 401 => Fate::Refused(VenueRefusal::Credentials),
                 403 => Fate::Refused(VenueRefusal::Other),
@@ -82,7 +104,7 @@ impl ClientError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Connect { .. } | Self::Broken { .. } => true,
+            Self::Connect { .. } | Self::Broken { .. } | Self::Lost { .. } => true,
             Self::Venue { status, code, .. } => *status >= 500 || matches!(code, -1000 | -1001 | -1006 | -1007 | -1008),
             // A body that was cut may arrive whole; one of the wrong shape will not change.
             Self::Body { status, source, .. } => {
@@ -108,8 +130,11 @@ impl ClientError {
     #[must_use]
     pub fn kind(&self) -> FailureKind {
         match self {
-            Self::Connect { .. } | Self::Broken { .. } | Self::Transport { .. } => FailureKind::Network,
-            Self::Limited { .. } => FailureKind::RateLimit,
+            Self::Connect { .. } | Self::Broken { .. } | Self::Transport { .. } | Self::Offline { .. } | Self::Lost { .. } => {
+                FailureKind::Network
+            }
+            Self::Limited { .. } | Self::RefusedDuringBan { .. } => FailureKind::RateLimit,
+            Self::AgainstRules { .. } | Self::Illegal { .. } => FailureKind::Server,
             Self::NoCredentials { .. } => FailureKind::Credentials,
             Self::Contradiction { .. } => FailureKind::Malformed,
             Self::Venue { status, code, .. } => match (status, code) {
@@ -128,7 +153,7 @@ impl ClientError {
     }
 }
 
-fn refusal(status: u16, code: i64, message: &str) -> VenueRefusal {
+pub(super) fn refusal(status: u16, code: i64, message: &str) -> VenueRefusal {
     match code {
         -1013 | -1111 => VenueRefusal::Filter,
         -1003 | -1015 => VenueRefusal::RateLimit,
@@ -158,7 +183,7 @@ mod tests {
     const CALL: Call = Call { method: "POST", path: "/api/v3/order" };
 
     fn venue(status: u16, code: i64, message: &str) -> ClientError {
-        ClientError::Venue { call: CALL, status, code, message: message.to_owned() }
+        ClientError::Venue { call: CALL, status, code, message: message.to_owned(), data: None }
     }
 
     fn body(status: u16) -> ClientError {
@@ -196,6 +221,7 @@ mod tests {
             body(200),
             body(400),
             body(502),
+            ClientError::Lost { call: CALL, why: "the connection ended" },
         ];
         for error in unknown {
             assert_eq!(error.fate(), Fate::Unknown, "{error}");

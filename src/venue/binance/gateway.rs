@@ -12,13 +12,17 @@ use tokio::time::{MissedTickBehavior, timeout};
 
 use super::account::Account;
 use super::clock::LocalClock;
+use super::desk::{Desk, OrderTransport, Requests};
 use super::endpoint::{Credentials, Endpoint};
 use super::error::ClientError;
 use super::http::backoff;
 use super::market_stream::MarketStream;
 use super::outbox::Outbox;
 use super::rest::RestClient;
+use super::stop::{Stop, Stopper, stop};
+use super::stream_rules::StreamRules;
 use super::user_stream::UserStream;
+use super::user_wire::QuoteAssets;
 use crate::domain::{ClientOrderId, FeeRates, Instrument, Symbol};
 use crate::protocol::{Event, Request, VenueEvent};
 
@@ -27,6 +31,8 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How long requests under way may take after the last one came in.
 const FAREWELL: Duration = Duration::from_secs(15);
+/// How long the streams may take to part from the venue.
+const PARTING: Duration = Duration::from_millis(1_700);
 const SNAPSHOT_REQUESTS: usize = 64;
 
 pub struct GatewayConfig {
@@ -40,8 +46,8 @@ pub struct GatewayConfig {
     pub default_fees: FeeRates,
     /// The box's clock, the same that stamps events.
     pub clock: LocalClock,
-    /// A market stream that says nothing for this long is dead; 15 s in normal use.
-    pub stale_after: Duration,
+    pub streams: StreamRules,
+    pub requests: Requests,
 }
 
 /// A running connection to a venue.
@@ -51,19 +57,26 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Starts on the current tokio runtime. Ends when `requests` is closed; requests under way are finished first.
+    /// Starts on the current tokio runtime. Ends when `requests` is closed: requests under way are finished first, then the streams part from
+    /// the venue, which takes less than 2 s.
     ///
     /// # Errors
     /// When the secure transport cannot be set up.
     pub fn start(config: GatewayConfig, requests: Receiver<Request>, events: Sender<Event>) -> Result<Self, ClientError> {
-        let rest = RestClient::new(config.endpoint.clone(), config.credentials.clone(), config.clock.clone())?;
+        let sending = config.requests;
+        let rest =
+            RestClient::remembering(config.endpoint.clone(), config.credentials.clone(), config.clock.clone(), sending.banned_until)?;
         let out = Outbox(events);
-        let account = Arc::new(Account::new(rest.clone(), out.clone(), config.symbols.clone(), config.carried_orders.clone()));
-        let (snapshots, wanted) = mpsc::channel(SNAPSHOT_REQUESTS);
-        let market = MarketStream { rest: rest.clone(), symbols: config.symbols.clone(), out, wanted, stale_after: config.stale_after };
         let mut standing = JoinSet::new();
-        standing.spawn(start_up(config, account.clone(), market));
-        let task = tokio::spawn(serve(account, requests, snapshots, standing));
+        let desk = Desk::open(if config.credentials.is_some() { sending.transport } else { OrderTransport::Rest }, &rest, &mut standing);
+        let account = Arc::new(Account::new(rest.clone(), desk, out.clone(), config.symbols.clone(), config.carried_orders.clone()));
+        let (snapshots, wanted) = mpsc::channel(SNAPSHOT_REQUESTS);
+        let (stopper, stop) = stop();
+        let (symbols, rules) = (config.symbols.clone(), config.streams.clone());
+        let market = MarketStream { rest: rest.clone(), symbols, out, wanted, rules, stop: stop.clone() };
+        let mut streams = JoinSet::new();
+        streams.spawn(start_up(config, account.clone(), market, stop));
+        let task = tokio::spawn(serve(account, requests, snapshots, Standing { streams, others: standing, stopper }));
         Ok(Self { rest, task })
     }
 
@@ -81,7 +94,31 @@ impl Gateway {
     }
 }
 
-async fn serve(account: Arc<Account>, mut requests: Receiver<Request>, snapshots: Sender<Symbol>, mut standing: JoinSet<()>) {
+/// Everything that runs beside the requests.
+struct Standing {
+    streams: JoinSet<()>,
+    /// They end with the last request.
+    others: JoinSet<()>,
+    stopper: Stopper,
+}
+
+impl Standing {
+    async fn part(mut self, account: Arc<Account>) {
+        self.stopper.stop();
+        let parted = async {
+            while self.streams.join_next().await.is_some() {}
+            drop(account);
+            while self.others.join_next().await.is_some() {}
+        };
+        if timeout(PARTING, parted).await.is_err() {
+            tracing::warn!("the connections did not part from the venue in time");
+        }
+        self.streams.shutdown().await;
+        self.others.shutdown().await;
+    }
+}
+
+async fn serve(account: Arc<Account>, mut requests: Receiver<Request>, snapshots: Sender<Symbol>, standing: Standing) {
     let mut under_way = JoinSet::new();
     while let Some(request) = requests.recv().await {
         while under_way.try_join_next().is_some() {}
@@ -106,30 +143,51 @@ async fn serve(account: Arc<Account>, mut requests: Receiver<Request>, snapshots
     if timeout(FAREWELL, rest).await.is_err() {
         tracing::warn!("requests to the venue were still under way at the end");
     }
-    standing.shutdown().await;
+    standing.part(account).await;
 }
 
-async fn start_up(config: GatewayConfig, account: Arc<Account>, market: MarketStream) {
-    let clock = until_done(&account, || account.rest.sample_clock()).await;
-    let instruments = until_done(&account, || load_instruments(&config, &account.rest)).await;
+/// Everything that stands, until it is stopped: the streams then part from the venue, the rest just ends.
+async fn start_up(config: GatewayConfig, account: Arc<Account>, market: MarketStream, mut stop: Stop) {
+    let prepared = tokio::select! {
+        prepared = prepare(&config, &account) => prepared,
+        () = stop.told() => return,
+    };
+    let probes = probe_periodically(&account, config.credentials.is_some());
+    match config.credentials {
+        Some(credentials) => {
+            let user = UserStream { account: account.clone(), credentials, quotes: prepared, rules: config.streams, stop: stop.clone() };
+            let market = async {
+                let reconciled = tokio::select! {
+                    () = account.reconciled_once() => true,
+                    () = stop.told() => false,
+                };
+                if reconciled {
+                    market.run().await;
+                }
+            };
+            tokio::select! {
+                _ = async { tokio::join!(user.run(), market) } => {}
+                _ = async { tokio::join!(account.keep_reconciled(), probes) } => {}
+            }
+        }
+        None => {
+            tokio::select! {
+                () = market.run() => {}
+                () = probes => {}
+            }
+        }
+    }
+}
+
+/// What must be known before a stream is opened: clock and instruments. Gives the markets' quote assets.
+async fn prepare(config: &GatewayConfig, account: &Account) -> QuoteAssets {
+    let clock = until_done(account, || account.rest.sample_clock()).await;
+    let instruments = until_done(account, || load_instruments(config, &account.rest)).await;
     let quotes = instruments.iter().map(|i| (i.symbol, i.quote)).collect();
     account.watch(instruments.iter().flat_map(|i| [i.base, i.quote]));
     account.out.venue(VenueEvent::Instruments(instruments)).await;
     account.out.clock(clock).await;
-    let probes = probe_periodically(&account, config.credentials.is_some());
-    match config.credentials {
-        Some(credentials) => {
-            let user = UserStream { account: account.clone(), credentials, quotes };
-            let market = async {
-                account.reconciled_once().await;
-                market.run().await;
-            };
-            tokio::join!(user.run(), account.keep_reconciled(), market, probes);
-        }
-        None => {
-            tokio::join!(market.run(), probes);
-        }
-    }
+    quotes
 }
 
 /// The markets' rules with this account's fees.
@@ -168,6 +226,9 @@ async fn probe_periodically(account: &Account, with_account: bool) {
         }
         if with_account && let Err(error) = account.balances().await {
             account.out.failed(&error).await;
+        }
+        if with_account {
+            account.refer().await;
         }
     }
 }
@@ -236,7 +297,8 @@ mod tests {
             carried_orders: vec![(OURS, "BTCUSDT".parse().unwrap())],
             default_fees: FEES,
             clock: monotonic_clock(),
-            stale_after,
+            streams: StreamRules { silent_after: stale_after, ..StreamRules::default() },
+            requests: Requests::default(),
         };
         Running { requests, events, gateway: Gateway::start(config, taken, out).unwrap() }
     }
@@ -347,9 +409,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_reader_may_ask_for_a_new_snapshot() {
-        let venue = TestVenue::start_with_streams(|seen, _| answer(seen), |path, _| play(path, 1)).await;
+        let later = r#"{"lastUpdateId":12,"bids":[["99","1"]],"asks":[["101","1"]]}"#;
+        let answer = move |seen: &Seen, before: &[Seen]| {
+            let again = before.iter().any(|s| s.path == "/api/v3/depth");
+            if again && seen.path == "/api/v3/depth" { ok(later) } else { answer(seen) }
+        };
+        let venue = TestVenue::start_with_streams(answer, |path, _| play(path, 1)).await;
         let mut running = start(&venue, None, Duration::from_secs(15));
-        running.until(|e| is_market(e, |d| matches!(d, MarketData::Snapshot(_)))).await;
+        running.until(|e| is_market(e, |d| matches!(d, MarketData::Depth(_)))).await;
         running.requests.send(Request::Snapshot { symbol: "BTCUSDT".parse().unwrap() }).await.unwrap();
         running.until(|e| is_market(e, |d| matches!(d, MarketData::Snapshot(_)))).await;
         assert_eq!(venue.seen("/api/v3/depth").len(), 2);

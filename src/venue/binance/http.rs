@@ -7,12 +7,15 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use reqwest::{Client, Method, Response};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 
 use super::clock::{ClockSample, LocalClock, VenueClock};
 use super::endpoint::{Credentials, Endpoint, is_loopback};
 use super::error::{Call, ClientError};
-use super::limiter::{Admission, Limiter, Urgency};
+use super::limiter::{Admission, Booking, Cost, Count, LimitKind, Limiter, Urgency};
 use super::query::Query;
+use super::rules::RuleBook;
+use super::transport::{Ask, Transport};
 use crate::domain::Timestamp;
 use crate::venue::market_frame::venue_time;
 
@@ -25,13 +28,16 @@ pub(super) const RECEIVE_WINDOW_MS: u32 = 5_000;
 /// All symbols of `exchangeInfo` are 20 MB.
 const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
 const SHOWN_CHARS: usize = 120;
+const LARGEST_DATA: usize = 64 * 1024;
 const ATTEMPTS: u32 = 4;
 /// From its decision to its second sending, an order may take this long.
 const PLACED_WITHIN: Duration = Duration::from_secs(3);
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// After a 403 of the firewall, or a 429 that does not say how long.
+/// After a 429 that does not say how long.
 const UNTOLD_BAN: Duration = Duration::from_secs(60);
+/// After a 403 of the firewall, which looks at minutes.
+const FIREWALL_PAUSE: Duration = Duration::from_secs(120);
 /// The shortest window of the order limit.
 const UNTOLD_ORDER_PAUSE: Duration = Duration::from_secs(10);
 const CLOCK_SAMPLES: u32 = 5;
@@ -40,18 +46,26 @@ const CLOCK_SAMPLES: u32 = 5;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Terms {
     pub signed: bool,
-    pub weight: u32,
-    pub urgency: Urgency,
+    pub cost: Cost,
     /// Asking twice does no harm.
     pub repeatable: bool,
 }
 
 impl Terms {
     pub const fn public(weight: u32) -> Self {
-        Self { signed: false, weight, urgency: Urgency::Read, repeatable: true }
+        Self { signed: false, cost: Cost { weight, orders: 0, urgency: Urgency::Read }, repeatable: true }
     }
     pub const fn private(weight: u32) -> Self {
-        Self { signed: true, weight, urgency: Urgency::Read, repeatable: true }
+        Self { signed: true, ..Self::public(weight) }
+    }
+    /// A cancel: it may use the reserve, and asking twice does no harm.
+    pub const fn cancel() -> Self {
+        Self { signed: true, cost: Cost { weight: 1, orders: 0, urgency: Urgency::Protective }, repeatable: true }
+    }
+    /// Something that must never be done twice, and counts as `orders` new ones.
+    pub const fn placement(orders: u32, opening: bool) -> Self {
+        let urgency = if opening { Urgency::Opening } else { Urgency::Protective };
+        Self { signed: true, cost: Cost { weight: 1, orders, urgency }, repeatable: false }
     }
 }
 
@@ -61,6 +75,7 @@ pub(super) struct Http {
     credentials: Option<Credentials>,
     pub clock: VenueClock,
     pub limiter: Limiter,
+    pub rules: RuleBook,
 }
 
 /// Makes `ring` the process's cryptography; only the first call counts.
@@ -69,7 +84,13 @@ pub(super) fn install_tls() {
 }
 
 impl Http {
-    pub fn new(endpoint: Endpoint, credentials: Option<Credentials>, local: LocalClock) -> Result<Self, ClientError> {
+    /// `banned_until`: a ban that an earlier start was told, in the venue's time.
+    pub fn new(
+        endpoint: Endpoint,
+        credentials: Option<Credentials>,
+        local: LocalClock,
+        banned_until: Option<Timestamp>,
+    ) -> Result<Self, ClientError> {
         install_tls();
         // The web's roots are in the binary: a copied box must not depend on the system's certificate files.
         let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
@@ -86,41 +107,58 @@ impl Http {
             builder = builder.no_proxy();
         }
         let client = builder.build().map_err(|source| ClientError::Transport { source })?;
-        Ok(Self { client, endpoint, credentials, clock: VenueClock::new(local), limiter: Limiter::new() })
+        let clock = VenueClock::new(local);
+        let limiter = Limiter::new(banned_until, clock.venue_now());
+        Ok(Self { client, endpoint, credentials, clock, limiter, rules: RuleBook::default() })
     }
 
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
 
+    pub fn credentials(&self, call: Call) -> Result<&Credentials, ClientError> {
+        self.credentials.as_ref().ok_or(ClientError::NoCredentials { call })
+    }
+
     /// Sends a call and reads its answer.
     pub async fn call<T: DeserializeOwned>(&self, call: Call, query: Query, terms: Terms) -> Result<T, ClientError> {
+        self.insist(call, terms, || self.once(call, &query, terms)).await
+    }
+
+    /// Asks again where that is safe: reads and cancels after trouble on the way, anything when it never left, and once with a clock
+    /// measured anew.
+    pub async fn insist<T, F>(&self, call: Call, terms: Terms, mut once: impl FnMut() -> F + Send) -> Result<T, ClientError>
+    where
+        F: Future<Output = Result<T, ClientError>> + Send,
+    {
         let begun = Instant::now();
         let mut resynced = false;
         let mut attempt = 0;
         loop {
-            let error = match self.once(call, &query, terms).await {
+            let error = match once().await {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
+            // An order whose moment has passed is decided anew by its maker.
+            let too_late = || !terms.repeatable && begun.elapsed() > PLACED_WITHIN;
             if error.is_clock() && !resynced {
                 resynced = true;
+                self.clock.distrust();
                 // Without a measurement the first refusal stands: it proves that nothing was done.
-                // Measured too slowly, an order's moment has passed: its maker decides again.
-                let slow = |begun: Instant| !terms.repeatable && begun.elapsed() > PLACED_WITHIN;
-                if self.measure_clock().await.is_err() || slow(begun) {
+                if self.measure_clock().await.is_err() || too_late() {
                     return Err(error);
                 }
                 continue;
             }
             attempt += 1;
             let limited = matches!(&error, ClientError::Venue { status: 418 | 429, .. } | ClientError::Body { status: 418 | 429, .. });
-            if !terms.repeatable || attempt >= ATTEMPTS || !(error.is_transient() || limited) {
+            let safe = if terms.repeatable { error.is_transient() || limited } else { matches!(error, ClientError::Connect { .. }) };
+            if !safe || attempt >= ATTEMPTS || too_late() {
                 return Err(error);
             }
             tracing::debug!(%call, attempt, %error, "asking again");
             if !limited {
-                tokio::time::sleep(backoff(attempt, FIRST_PAUSE, LONGEST_PAUSE)).await;
+                tokio::time::sleep(jittered(attempt, FIRST_PAUSE, LONGEST_PAUSE)).await;
             }
         }
     }
@@ -159,7 +197,7 @@ impl Http {
     }
 
     async fn once<T: DeserializeOwned>(&self, call: Call, query: &Query, terms: Terms) -> Result<T, ClientError> {
-        self.admitted(call, terms).await?;
+        let booking = self.admitted(call, terms).await?;
         let request = self.request(call, query, terms)?;
         let sorted = |source: reqwest::Error| {
             let source = source.without_url();
@@ -170,9 +208,10 @@ impl Http {
             }
         };
         let response = request.send().await.map_err(sorted)?;
-        self.read_limits(response.headers());
+        booking.answered(&counts(response.headers()), self.clock.venue_now());
+        drop(booking);
         let status = response.status().as_u16();
-        let retry_after = header_number(response.headers(), RETRY_AFTER.as_str());
+        let retry_after = header_number(response.headers(), RETRY_AFTER.as_str()).map(Duration::from_secs);
         let content_type = response.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("").to_owned();
         let body = read_body(response).await.map_err(sorted)?;
         let unreadable = |source| ClientError::Body {
@@ -187,26 +226,38 @@ impl Http {
             return serde_json::from_slice(&body).map_err(|e| unreadable(Some(e)));
         }
         let error = match serde_json::from_slice::<VenueErrorWire>(&body) {
-            Ok(told) => ClientError::Venue { call, status, code: told.code, message: told.msg.chars().take(SHOWN_CHARS * 2).collect() },
+            Ok(told) => told.error(call, status),
             Err(source) => unreadable(Some(source)),
         };
+        Err(self.heard(error, status, retry_after))
+    }
+
+    /// Draws the consequences of a refusal for everything that is sent later.
+    pub fn heard(&self, error: ClientError, status: u16, retry_after: Option<Duration>) -> ClientError {
         if matches!(status, 403 | 418 | 429) {
             self.hold_back(&error, status, retry_after);
         }
-        Err(error)
+        match error {
+            ClientError::Venue { call, code: -2015, .. } if self.limiter.echoes_ban() => ClientError::RefusedDuringBan { call },
+            error => error,
+        }
     }
 
     /// Waits for a ban's end and books the weight of a call outside REST: the venue counts both together.
     pub async fn turn(&self, weight: u32) {
-        while let Admission::Wait(pause) = self.limiter.admit(weight, Urgency::Read, self.clock.venue_now()) {
-            tokio::time::sleep(pause).await;
+        let cost = Cost { weight, orders: 0, urgency: Urgency::Read };
+        loop {
+            match self.limiter.admit(cost, self.clock.venue_now()) {
+                Admission::Go(_) => return,
+                Admission::Wait(pause) | Admission::Refused(pause) => tokio::time::sleep(pause).await,
+            }
         }
     }
 
-    async fn admitted(&self, call: Call, terms: Terms) -> Result<(), ClientError> {
+    pub async fn admitted(&self, call: Call, terms: Terms) -> Result<Booking<'_>, ClientError> {
         loop {
-            match self.limiter.admit(terms.weight, terms.urgency, self.clock.venue_now()) {
-                Admission::Go => return Ok(()),
+            match self.limiter.admit(terms.cost, self.clock.venue_now()) {
+                Admission::Go(booking) => return Ok(booking),
                 // An order that waited would arrive in another market, perhaps after it was given up: it is refused, which is certain.
                 Admission::Wait(wait) if !terms.repeatable => return Err(ClientError::Limited { call, wait }),
                 Admission::Wait(pause) => tokio::time::sleep(pause).await,
@@ -215,23 +266,28 @@ impl Http {
         }
     }
 
+    /// The parameters of a signed call but for its signature, dated now.
+    pub fn dated(&self, query: &Query) -> Query {
+        query.clone().with("recvWindow", RECEIVE_WINDOW_MS).with("timestamp", self.clock.request_millis())
+    }
+
     /// The timestamp and signature are made here, so that a retry is dated anew.
     fn request(&self, call: Call, query: &Query, terms: Terms) -> Result<reqwest::RequestBuilder, ClientError> {
         let url = format!("{}{}", self.endpoint.rest, call.path);
         let (text, key) = if terms.signed {
-            let credentials = self.credentials.as_ref().ok_or(ClientError::NoCredentials { call })?;
-            let dated = query.clone().with("recvWindow", RECEIVE_WINDOW_MS).with("timestamp", self.clock.request_millis());
-            (dated.signed(credentials), Some(credentials.key()))
+            let credentials = self.credentials(call)?;
+            (self.dated(query).signed(credentials), Some(credentials.key()))
         } else {
             (query.encoded(), None)
         };
         let method = match call.method {
             "POST" => Method::POST,
+            "PUT" => Method::PUT,
             "DELETE" => Method::DELETE,
             _ => Method::GET,
         };
-        let request = if method == Method::POST {
-            self.client.post(url).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(text)
+        let request = if method == Method::POST || method == Method::PUT {
+            self.client.request(method, url).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(text)
         } else if text.is_empty() {
             self.client.request(method, url)
         } else {
@@ -243,35 +299,68 @@ impl Http {
         })
     }
 
-    fn read_limits(&self, headers: &HeaderMap) {
-        if let Some(used) = header_number(headers, "x-mbx-used-weight-1m").and_then(|n| u32::try_from(n).ok()) {
-            self.limiter.venue_counts(used, self.clock.venue_now());
-        }
-    }
-
     /// Stops all calls for as long as the venue wants. An order limit (-1015) is not a ban: cancels must still pass.
-    fn hold_back(&self, error: &ClientError, status: u16, retry_after: Option<u64>) {
+    fn hold_back(&self, error: &ClientError, status: u16, retry_after: Option<Duration>) {
+        let now = self.clock.venue_now();
         let told = match error {
-            ClientError::Venue { code: -1015, .. } => {
-                return self.limiter.block_opening(retry_after.map_or(UNTOLD_ORDER_PAUSE, Duration::from_secs));
+            // A replacement (-2021, -2022) that meets a limit meets that of orders.
+            ClientError::Venue { code: -1015 | -2021 | -2022, .. } => {
+                return self.limiter.block_opening(retry_after.unwrap_or(UNTOLD_ORDER_PAUSE));
             }
             ClientError::Venue { message, .. } => banned_until(message),
             _ => None,
         };
-        let left = told.map(|until| until.since(self.clock.venue_now()).millis().max(0).unsigned_abs()).map(Duration::from_millis);
-        let pause = retry_after.map(Duration::from_secs).or(left).unwrap_or(UNTOLD_BAN);
+        let left = told.map(|until| until.since(now).millis().max(0).unsigned_abs()).map(Duration::from_millis);
+        let untold = if status == 403 { FIREWALL_PAUSE } else { UNTOLD_BAN };
+        let pause = retry_after.or(left).unwrap_or(untold);
         tracing::warn!(status, seconds = pause.as_secs(), "the venue limits requests; holding back");
-        self.limiter.block(pause);
+        self.limiter.block(pause, now);
+    }
+}
+
+impl Transport for Http {
+    async fn ask<T: DeserializeOwned + Send>(&self, ask: &Ask) -> Result<T, ClientError> {
+        self.insist(ask.call, ask.terms, || self.once(ask.call, &ask.query, ask.terms)).await
     }
 }
 
 pub(super) const TIME: Call = Call { method: "GET", path: "/api/v3/time" };
 
-/// `{"code":..,"msg":".."}`.
+/// `{"code":..,"msg":"..","data":..}`.
 #[derive(Deserialize)]
-struct VenueErrorWire {
+pub(super) struct VenueErrorWire {
     code: i64,
     msg: String,
+    #[serde(default)]
+    pub data: Option<Box<RawValue>>,
+}
+
+impl VenueErrorWire {
+    pub fn error(self, call: Call, status: u16) -> ClientError {
+        let data = self.data.filter(|d| d.get().len() <= LARGEST_DATA).map(|d| d.get().into());
+        ClientError::Venue { call, status, code: self.code, message: self.msg.chars().take(SHOWN_CHARS * 2).collect(), data }
+    }
+}
+
+/// `x-mbx-used-weight-1m: 12`, `x-mbx-order-count-10s: 1`.
+fn counts(headers: &HeaderMap) -> Vec<Count> {
+    let count = |name: &str, value: &str| {
+        let (kind, window) = match (name.strip_prefix("x-mbx-used-weight-"), name.strip_prefix("x-mbx-order-count-")) {
+            (Some(window), _) => (LimitKind::RequestWeight, window),
+            (_, Some(window)) => (LimitKind::Orders, window),
+            _ => return None,
+        };
+        let (number, unit) = window.split_at_checked(window.len().checked_sub(1)?)?;
+        let unit = match unit {
+            "s" => 1,
+            "m" => 60,
+            "h" => 3_600,
+            "d" => 86_400,
+            _ => return None,
+        };
+        Some(Count { kind, window_secs: number.parse::<u32>().ok()?.checked_mul(unit)?, used: value.trim().parse().ok()? })
+    };
+    headers.iter().filter_map(|(name, value)| count(name.as_str(), value.to_str().ok()?)).collect()
 }
 
 async fn read_body(mut response: Response) -> Result<Vec<u8>, reqwest::Error> {
@@ -302,6 +391,12 @@ pub(super) fn backoff(attempt: u32, first: Duration, longest: Duration) -> Durat
     full.mul_f64(rand::random_range(0.5..=1.0))
 }
 
+/// Doubling pauses up to `longest`, each anywhere between none and all of its length (full jitter).
+fn jittered(attempt: u32, first: Duration, longest: Duration) -> Duration {
+    let full = first.saturating_mul(1 << attempt.saturating_sub(1).min(16)).min(longest);
+    full.mul_f64(rand::random_range(0.0..=1.0))
+}
+
 pub(super) type SharedHttp = Arc<Http>;
 
 #[cfg(test)]
@@ -313,7 +408,28 @@ mod tests {
         for (attempt, longest) in [(1, 200), (2, 400), (3, 800), (20, 5_000)] {
             let pause = backoff(attempt, FIRST_PAUSE, LONGEST_PAUSE).as_millis();
             assert!(pause >= longest / 2 && pause <= longest, "{attempt}: {pause}");
+            let any: Vec<u128> = (0..200).map(|_| jittered(attempt, FIRST_PAUSE, LONGEST_PAUSE).as_millis()).collect();
+            assert!(any.iter().all(|p| *p <= longest) && any.iter().any(|p| *p < longest / 4), "{attempt}");
         }
+    }
+
+    #[test]
+    fn counts_are_read_from_their_headers_whatever_the_window() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("x-mbx-used-weight", "9"),
+            ("x-mbx-used-weight-1m", "12"),
+            ("x-mbx-order-count-10s", "3"),
+            ("x-mbx-order-count-1d", " 70 "),
+            ("x-mbx-order-count-1y", "1"),
+            ("x-mbx-order-count-", "1"),
+            ("x-mbx-used-weight-5m", "many"),
+        ] {
+            headers.insert(name, value.parse().unwrap());
+        }
+        let mut found: Vec<_> = counts(&headers).into_iter().map(|c| (c.kind, c.window_secs, c.used)).collect();
+        found.sort_unstable();
+        assert_eq!(found, [(LimitKind::RequestWeight, 60, 12), (LimitKind::Orders, 10, 3), (LimitKind::Orders, 86_400, 70)]);
     }
 
     #[test]

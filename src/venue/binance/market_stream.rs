@@ -1,34 +1,26 @@
-//! The public stream: depth differences, trades and quotes of all markets over one connection, with snapshots put in their right place.
-//!
-//! A snapshot is fetched only once the stream runs. Until it is there the differences are held; then come the snapshot and those
-//! differences that follow it, so that a reader sees a gap-free book (procedure: Binance web-socket-streams.md, corrected 2025-11-12).
+//! The public streams of all markets: split over as many connections as the venue's limit asks for, each with its own life.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc::Receiver;
-use tokio::task::JoinSet;
-use tokio::time::MissedTickBehavior;
+use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::sync::{Mutex, Semaphore};
 
-use super::error::ClientError;
-use super::http::backoff;
-use super::outbox::{Outbox, described};
-use super::query::percent_encode;
+use super::market_shard::Shard;
+use super::outbox::Outbox;
 use super::rest::RestClient;
-use super::socket::{Arrived, Pauses, Socket, SocketError, connect, lifetime, read};
-use crate::domain::{BookSnapshot, MarketData, MarketUpdate, Symbol, Timestamp};
-use crate::protocol::{FailureKind, Stream, VenueEvent};
-use crate::venue::market_frame::{Frame, read_frame};
+use super::stop::Stop;
+use super::stream_rules::StreamRules;
+use super::topics::KINDS;
+use crate::domain::Symbol;
+use crate::protocol::{Stream, VenueEvent};
 
-const SNAPSHOT_LEVELS: u32 = 1_000;
-/// Ten minutes of differences of one market.
-const MAX_HELD: usize = 6_000;
-const CHECK_EVERY: Duration = Duration::from_millis(250);
-const REPORT_EVERY: Duration = Duration::from_secs(1);
-const FIRST_SNAPSHOT_PAUSE: Duration = Duration::from_millis(250);
-const LONGEST_SNAPSHOT_PAUSE: Duration = Duration::from_secs(15);
-/// Snapshots that are further apart than this are no repetition.
-const CALM: Duration = Duration::from_secs(60);
+/// Snapshots on their way at once: the request budget belongs to orders too.
+const SNAPSHOTS_AT_ONCE: usize = 4;
+/// Between the first connections of two shards.
+const APART: Duration = Duration::from_millis(200);
+const SNAPSHOT_REQUESTS: usize = 64;
 
 pub(super) struct MarketStream {
     pub rest: RestClient,
@@ -36,317 +28,93 @@ pub(super) struct MarketStream {
     pub out: Outbox,
     /// Markets whose reader wants a new snapshot.
     pub wanted: Receiver<Symbol>,
-    pub stale_after: Duration,
-}
-
-/// Where one market's book stands on this connection.
-struct Book {
-    state: BookState,
-    /// Snapshots fetched in a row, and when the last one was asked for.
-    fetches: u32,
-    last_fetch: Option<Instant>,
-}
-
-enum BookState {
-    /// A snapshot is on its way; differences are held.
-    Waiting(Vec<MarketUpdate>),
-    Live,
-    /// The reader was too slow and something was dropped: it must be told before a new snapshot makes sense.
-    Lost,
-}
-
-type Fetched = (Symbol, Result<BookSnapshot, ClientError>, Timestamp);
-
-/// The books of one connection and the snapshots on their way.
-struct Session {
-    books: BTreeMap<Symbol, Book>,
-    fetching: JoinSet<Fetched>,
-    unreadable: u32,
+    pub rules: StreamRules,
+    pub stop: Stop,
 }
 
 impl MarketStream {
-    /// Runs until the reader of events is gone.
+    /// Runs until it is stopped or the reader of events is gone.
     pub async fn run(mut self) {
-        let mut pauses = Pauses::default();
-        while !self.out.is_closed() {
-            let started = Instant::now();
-            let mut announced = false;
-            let ended = self.connection(&mut announced).await;
-            if announced {
-                self.announce_broken().await;
-            }
-            let Err(why) = ended else { return };
-            match why {
-                SocketError::Aged | SocketError::Shutdown => tracing::info!(%why, "market stream renewed"),
-                _ => self.out.failure(FailureKind::Network, format!("market stream: {}", described(&why))).await,
-            }
-            tokio::time::sleep(pauses.after(started.elapsed())).await;
+        let most = (self.rules.streams_per_connection / KINDS.len()).max(1);
+        let count = self.symbols.len().div_ceil(most);
+        let link = Arc::new(MarketLink { out: self.out.clone(), shards: count, up: Mutex::new(BTreeSet::new()) });
+        let snapshots = Arc::new(Semaphore::new(SNAPSHOTS_AT_ONCE));
+        let mut routes: BTreeMap<Symbol, Sender<Symbol>> = BTreeMap::new();
+        let mut shards = tokio::task::JoinSet::new();
+        let levels = self.rules.levels_for(self.symbols.len());
+        for (number, symbols) in self.symbols.chunks(most).enumerate() {
+            let (route, wanted) = mpsc::channel(SNAPSHOT_REQUESTS);
+            routes.extend(symbols.iter().map(|symbol| (*symbol, route.clone())));
+            let shard = Shard {
+                number,
+                rest: self.rest.clone(),
+                symbols: symbols.to_vec(),
+                out: self.out.clone(),
+                wanted,
+                rules: self.rules.clone(),
+                levels,
+                link: link.clone(),
+                snapshots: snapshots.clone(),
+                stop: self.stop.clone(),
+                first_at: Instant::now() + APART * u32::try_from(number).unwrap_or(u32::MAX),
+            };
+            shards.spawn(shard.run());
         }
-    }
-
-    async fn announce_broken(&self) {
-        for &symbol in &self.symbols {
-            self.out.market(self.interrupted(symbol)).await;
-        }
-        self.out.venue(VenueEvent::Link { stream: Stream::Market, up: false }).await;
-    }
-
-    fn interrupted(&self, symbol: Symbol) -> MarketUpdate {
-        let local_time = self.rest.http().clock.local_now();
-        MarketUpdate { symbol, exchange_time: None, local_time, data: MarketData::Interrupted }
-    }
-
-    fn url(&self) -> String {
-        let streams = self.symbols.iter().map(|symbol| {
-            let mut name = String::new();
-            percent_encode(&symbol.as_str().to_lowercase(), &mut name);
-            format!("{name}@depth@100ms/{name}@trade/{name}@bookTicker")
-        });
-        let streams: Vec<String> = streams.collect();
-        format!("{}/stream?streams={}", self.rest.http().endpoint().streams, streams.join("/"))
-    }
-
-    /// One connection from birth to death. `Ok` when the reader is gone.
-    async fn connection(&mut self, announced: &mut bool) -> Result<(), SocketError> {
-        let mut socket = connect(&self.url()).await?;
-        *announced = true;
-        self.out.venue(VenueEvent::Link { stream: Stream::Market, up: true }).await;
-        let mut session = Session { books: BTreeMap::new(), fetching: JoinSet::new(), unreadable: 0 };
-        for &symbol in &self.symbols {
-            session.books.insert(symbol, Book { state: BookState::Live, fetches: 0, last_fetch: None });
-            session.fetch(&self.rest, symbol);
-        }
-        self.follow(&mut socket, &mut session).await
-    }
-
-    async fn follow(&mut self, socket: &mut Socket, session: &mut Session) -> Result<(), SocketError> {
-        let (born, life) = (Instant::now(), lifetime());
-        let mut last_message = born;
-        let mut last_report = born;
-        let mut check = tokio::time::interval(CHECK_EVERY);
-        check.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                arrived = read(socket) => match arrived? {
-                    Arrived::Text(text) => {
-                        last_message = Instant::now();
-                        self.take(session, text.as_str())?;
-                    }
-                    Arrived::Binary => session.unreadable += 1,
-                    Arrived::SignOfLife => {}
+                ended = shards.join_next() => match ended {
+                    Some(Ok(())) => {}
+                    Some(Err(error)) => tracing::error!(%error, "a market stream ended badly"),
+                    None => return,
                 },
-                Some(done) = session.fetching.join_next(), if !session.fetching.is_empty() => {
-                    if let Ok(fetched) = done {
-                        self.place_snapshot(session, fetched).await;
-                    }
-                }
                 Some(symbol) = self.wanted.recv() => {
-                    if session.books.get(&symbol).is_some_and(|b| matches!(b.state, BookState::Live)) {
-                        session.fetch(&self.rest, symbol);
+                    if routes.get(&symbol).is_none_or(|route| route.try_send(symbol).is_err()) {
+                        tracing::debug!(%symbol, "a snapshot request found no room");
                     }
                 }
-                _ = check.tick() => {
-                    if self.out.is_closed() {
-                        return Ok(());
-                    }
-                    self.recover_lost(session);
-                    if session.unreadable > 0 && last_report.elapsed() >= REPORT_EVERY {
-                        last_report = Instant::now();
-                        self.out.unreadable(std::mem::take(&mut session.unreadable)).await;
-                    }
-                    if last_message.elapsed() >= self.stale_after {
-                        return Err(SocketError::Stale(self.stale_after));
-                    }
-                    if born.elapsed() >= life {
-                        return Err(SocketError::Aged);
-                    }
-                }
-            }
-        }
-    }
-
-    fn take(&self, session: &mut Session, text: &str) -> Result<(), SocketError> {
-        match read_frame(text) {
-            Ok(Frame::Update { symbol, exchange_time, data }) => {
-                let local_time = self.rest.http().clock.local_now();
-                session.pass(&self.out, MarketUpdate { symbol, exchange_time, local_time, data });
-                Ok(())
-            }
-            Ok(Frame::Shutdown) => Err(SocketError::Shutdown),
-            Ok(Frame::Snapshot(_) | Frame::Other) => Ok(()),
-            Err(error) => {
-                tracing::debug!(%error, bytes = text.len(), "unreadable market message");
-                session.unreadable += 1;
-                Ok(())
-            }
-        }
-    }
-
-    async fn place_snapshot(&self, session: &mut Session, (symbol, fetched, local_time): Fetched) {
-        let Some(book) = session.books.get_mut(&symbol) else { return };
-        let BookState::Waiting(held) = &mut book.state else { return };
-        let snapshot = match fetched {
-            Ok(snapshot) => snapshot,
-            Err(error) => {
-                self.out.failed(&error).await;
-                return session.fetch(&self.rest, symbol);
-            }
-        };
-        let last = snapshot.last_update_id;
-        held.retain(|u| matches!(&u.data, MarketData::Depth(d) if d.last_update_id > last));
-        if held.first().is_some_and(|u| matches!(&u.data, MarketData::Depth(d) if d.first_update_id > last + 1)) {
-            // Older than everything that was held: the difference between them is missing.
-            return session.fetch(&self.rest, symbol);
-        }
-        let held = std::mem::take(held);
-        book.state = BookState::Live;
-        session.pass(&self.out, MarketUpdate { symbol, exchange_time: None, local_time, data: MarketData::Snapshot(snapshot) });
-        for update in held {
-            session.pass(&self.out, update);
-        }
-    }
-
-    /// Markets that lost messages are declared broken as soon as there is room, then fetched anew.
-    fn recover_lost(&self, session: &mut Session) {
-        let lost: Vec<Symbol> = session.books.iter().filter(|(_, b)| matches!(b.state, BookState::Lost)).map(|(s, _)| *s).collect();
-        for symbol in lost {
-            if self.out.market_now(self.interrupted(symbol)) {
-                session.fetch(&self.rest, symbol);
             }
         }
     }
 }
 
-impl Session {
-    /// Asks for a snapshot and holds differences from now on; repeated asking slows down.
-    fn fetch(&mut self, rest: &RestClient, symbol: Symbol) {
-        let Some(book) = self.books.get_mut(&symbol) else { return };
-        if book.last_fetch.is_none_or(|at| at.elapsed() > CALM) {
-            book.fetches = 0;
-        }
-        let pause = if book.fetches == 0 { Duration::ZERO } else { backoff(book.fetches, FIRST_SNAPSHOT_PAUSE, LONGEST_SNAPSHOT_PAUSE) };
-        book.fetches = book.fetches.saturating_add(1);
-        book.last_fetch = Some(Instant::now());
-        if !matches!(book.state, BookState::Waiting(_)) {
-            book.state = BookState::Waiting(Vec::new());
-        }
-        let rest = rest.clone();
-        self.fetching.spawn(async move {
-            tokio::time::sleep(pause).await;
-            let fetched = rest.depth(symbol, SNAPSHOT_LEVELS).await;
-            (symbol, fetched, rest.http().clock.local_now())
-        });
-    }
+/// The market stream as the reader sees it: up while every shard is.
+pub(super) struct MarketLink {
+    out: Outbox,
+    shards: usize,
+    up: Mutex<BTreeSet<usize>>,
+}
 
-    /// Hands a message on, holds it, or drops it with the consequence that the book is lost.
-    fn pass(&mut self, out: &Outbox, update: MarketUpdate) {
-        let Some(book) = self.books.get_mut(&update.symbol) else { return };
-        match &mut book.state {
-            BookState::Lost => return,
-            BookState::Waiting(held) if matches!(update.data, MarketData::Depth(_)) => {
-                if held.len() >= MAX_HELD {
-                    // The snapshot will be older than what is left, and is then fetched again.
-                    held.clear();
-                }
-                return held.push(update);
-            }
-            _ => {}
+impl MarketLink {
+    pub async fn set(&self, shard: usize, is_up: bool) {
+        // Held while it is told, so that two shards are told in the order in which they changed.
+        let mut up = self.up.lock().await;
+        let before = up.len() == self.shards;
+        if is_up {
+            up.insert(shard);
+        } else {
+            up.remove(&shard);
         }
-        if !out.market_now(update) {
-            book.state = BookState::Lost;
+        let after = up.len() == self.shards;
+        if before != after {
+            self.out.venue(VenueEvent::Link { stream: Stream::Market, up: after }).await;
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use tokio::sync::mpsc;
-
     use super::*;
-    use crate::domain::{DepthDiff, PublicTrade, TradeId};
     use crate::protocol::Event;
-    use crate::venue::binance::{Endpoint, monotonic_clock};
-
-    fn symbol() -> Symbol {
-        "BTCUSDT".parse().unwrap()
-    }
-
-    fn update(data: MarketData) -> MarketUpdate {
-        MarketUpdate { symbol: symbol(), exchange_time: None, local_time: Timestamp::EPOCH, data }
-    }
-
-    fn diff(first: u64, last: u64) -> MarketUpdate {
-        update(MarketData::Depth(DepthDiff { first_update_id: first, last_update_id: last, bids: vec![], asks: vec![] }))
-    }
-
-    fn trade() -> MarketUpdate {
-        update(MarketData::Trade(PublicTrade {
-            id: TradeId(1),
-            price: "1".parse().unwrap(),
-            qty: "1".parse().unwrap(),
-            buyer_is_maker: false,
-        }))
-    }
-
-    fn waiting() -> Session {
-        let book = Book { state: BookState::Waiting(vec![]), fetches: 1, last_fetch: Some(Instant::now()) };
-        Session { books: BTreeMap::from([(symbol(), book)]), fetching: JoinSet::new(), unreadable: 0 }
-    }
-
-    fn stream(room: usize) -> (MarketStream, mpsc::Receiver<Event>) {
-        let endpoint = Endpoint::from_rest_url("http://127.0.0.1:9").unwrap();
-        let rest = RestClient::new(endpoint, None, monotonic_clock()).unwrap();
-        let ((to, events), (_, wanted)) = (mpsc::channel(room), mpsc::channel(1));
-        (MarketStream { rest, symbols: vec![symbol()], out: Outbox(to), wanted, stale_after: Duration::from_secs(15) }, events)
-    }
-
-    fn snapshot(id: u64) -> Fetched {
-        (symbol(), Ok(BookSnapshot { last_update_id: id, bids: vec![], asks: vec![] }), Timestamp::EPOCH)
-    }
 
     #[tokio::test]
-    async fn held_differences_follow_their_snapshot_without_the_old_ones() {
-        let (stream, mut events) = stream(10);
-        let mut session = waiting();
-        for held in [diff(1, 4), diff(5, 9), diff(10, 12)] {
-            session.pass(&stream.out, held);
+    async fn the_market_is_up_while_every_shard_is() {
+        let (to, mut events) = mpsc::channel(8);
+        let link = MarketLink { out: Outbox(to), shards: 2, up: Mutex::new(BTreeSet::new()) };
+        for (shard, is_up) in [(0, true), (1, true), (1, true), (0, false), (1, false), (1, true), (0, true)] {
+            link.set(shard, is_up).await;
         }
-        session.pass(&stream.out, trade());
-        stream.place_snapshot(&mut session, snapshot(7)).await;
-        session.pass(&stream.out, diff(13, 13));
-        let kinds: Vec<String> = std::iter::from_fn(|| events.try_recv().ok())
-            .map(|e| match e {
-                Event::Market(MarketUpdate { data: MarketData::Snapshot(s), .. }) => format!("snapshot {}", s.last_update_id),
-                Event::Market(MarketUpdate { data: MarketData::Depth(d), .. }) => format!("diff {}", d.last_update_id),
-                Event::Market(MarketUpdate { data: MarketData::Trade(_), .. }) => "trade".to_owned(),
-                other => format!("{other:?}"),
-            })
-            .collect();
-        assert_eq!(kinds, ["trade", "snapshot 7", "diff 9", "diff 12", "diff 13"]);
-    }
-
-    #[tokio::test]
-    async fn a_snapshot_older_than_what_is_held_is_fetched_again() {
-        let (stream, mut events) = stream(10);
-        let mut session = waiting();
-        session.pass(&stream.out, diff(20, 25));
-        stream.place_snapshot(&mut session, snapshot(7)).await;
-        assert!(events.try_recv().is_err());
-        assert_eq!(session.fetching.len(), 1);
-    }
-
-    #[tokio::test]
-    async fn an_overflow_breaks_the_book_and_says_so_when_there_is_room() {
-        let (stream, mut events) = stream(1);
-        let mut session = waiting();
-        stream.place_snapshot(&mut session, snapshot(7)).await;
-        session.pass(&stream.out, diff(8, 8));
-        assert!(matches!(session.books[&symbol()].state, BookState::Lost));
-        stream.recover_lost(&mut session);
-        assert!(session.fetching.is_empty(), "no room yet");
-        assert!(matches!(events.try_recv(), Ok(Event::Market(MarketUpdate { data: MarketData::Snapshot(_), .. }))));
-        stream.recover_lost(&mut session);
-        assert!(matches!(events.try_recv(), Ok(Event::Market(MarketUpdate { data: MarketData::Interrupted, .. }))));
-        assert_eq!(session.fetching.len(), 1);
+        let told = std::iter::from_fn(|| events.try_recv().ok());
+        let ups: Vec<bool> = told.filter_map(|e| if let Event::Venue(VenueEvent::Link { up, .. }) = e { Some(up) } else { None }).collect();
+        assert_eq!(ups, [true, false, true]);
     }
 }

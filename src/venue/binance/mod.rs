@@ -14,27 +14,63 @@
 
 mod account;
 mod clock;
+mod connection;
+mod desk;
 mod endpoint;
 mod error;
+mod feed;
 mod gateway;
 mod http;
+mod keys;
 mod limiter;
+mod lines;
+mod lists;
+mod market_shard;
 mod market_stream;
+mod market_wire;
+mod number;
+mod orders;
 mod outbox;
+mod pace;
 mod query;
+mod replace;
 mod rest;
+mod rest_account;
+mod rest_market;
 mod rest_wire;
+mod rules;
+mod rules_wire;
 mod socket;
+mod stop;
+mod stream_rules;
+mod topics;
+mod transport;
+mod user_news;
 mod user_stream;
 mod user_wire;
+mod watch;
+mod ws_api;
 
+#[cfg(test)]
+mod test_stage;
+#[cfg(test)]
+mod test_streams;
 #[cfg(test)]
 mod test_venue;
 #[cfg(test)]
 mod tests;
 
 pub use clock::{ClockSample, LocalClock, monotonic_clock};
+pub use desk::{OrderTransport, Requests};
 pub use endpoint::{Credentials, Endpoint, EndpointError};
 pub use error::{Call, ClientError, Fate};
 pub use gateway::{Gateway, GatewayConfig};
-pub use rest::{AccountState, AccountTrade, OpenOrders, Placed, RestClient, TradesOf};
+pub use keys::KeyError;
+pub use limiter::{LimitKind, RateLimit};
+pub use lists::{ListOf, OrderList};
+pub use replace::{Leg, Replaced, WhenNotCancelled};
+pub use rest::RestClient;
+pub use rest_account::{AccountOrder, AccountState, AccountTrade, Commission, OpenOrders, OrdersOf, Placed, Rates, TradesOf};
+pub use rest_market::{AggTrade, AggTradesOf, AveragePrice, Ticker24h};
+pub use rules::{BrokenRule, ExchangeRules, Filter, MarketRules, MarketStatus};
+pub use stream_rules::StreamRules;

@@ -41,21 +41,37 @@ impl Query {
         out
     }
 
-    /// The encoded form with its signature as the last parameter.
+    /// The encoded form with its signature (percent-encoded too: base64 has `+`, `/` and `=`) as the last parameter.
     pub fn signed(&self, credentials: &Credentials) -> String {
-        let payload = self.encoded();
-        let signature = credentials.sign(&payload);
-        format!("{payload}&signature={signature}")
+        let mut text = self.encoded();
+        let signature = credentials.sign(&text);
+        text.push_str("&signature=");
+        percent_encode(&signature, &mut text);
+        text
     }
 
-    /// WebSocket API parameters, all as strings, with `signature`.
+    /// WebSocket API parameters without a signature.
+    pub fn for_websocket(&self) -> Map<String, Value> {
+        self.0.iter().map(|(name, value)| ((*name).to_owned(), json(name, value))).collect()
+    }
+
+    /// WebSocket API parameters with `signature`.
     pub fn signed_for_websocket(&self, credentials: &Credentials) -> Map<String, Value> {
         let mut sorted = self.0.clone();
         sorted.sort_unstable_by_key(|(name, _)| *name);
         let payload: Vec<String> = sorted.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let signature = credentials.sign(&payload.join("&"));
-        let named = sorted.into_iter().map(|(name, value)| (name.to_owned(), Value::String(value)));
+        let named = sorted.into_iter().map(|(name, value)| (name.to_owned(), json(name, &value)));
         named.chain([("signature".to_owned(), Value::String(signature))]).collect()
+    }
+}
+
+/// Whole numbers travel as JSON numbers, as the documents have them; their literal text is what is signed. Decimals stay text: exact.
+fn json(name: &str, value: &str) -> Value {
+    const WHOLE: [&str; 8] = ["timestamp", "recvWindow", "orderId", "cancelOrderId", "orderListId", "fromId", "limit", "trailingDelta"];
+    match value.parse::<u64>() {
+        Ok(number) if WHOLE.contains(&name) && number.to_string() == value => Value::from(number),
+        _ => Value::String(value.to_owned()),
     }
 }
 
@@ -132,5 +148,28 @@ mod tests {
         let body = "quantity=1&price=0.1&recvWindow=5000&timestamp=1499827319559";
         let signature = documented().sign(&format!("{query}{body}"));
         assert_eq!(signature, "0fd168b8ddb4876a0358a8d14d0c9f3da0e9b20c5d52b2a00fcf7d1c602f9a77");
+    }
+
+    #[test]
+    fn a_base64_signature_is_percent_encoded_on_the_wire() {
+        let pem = crate::venue::binance::keys::tests::ed25519(crate::venue::binance::keys::tests::FIX_KEY);
+        let query = Query::new()
+            .with("symbol", "BTCUSDT")
+            .with("side", "SELL")
+            .with("type", "LIMIT")
+            .with("timeInForce", "GTC")
+            .with("quantity", 1)
+            .with("price", "0.2")
+            .with("timestamp", 1_668_481_559_918_i64)
+            .with("recvWindow", 5000);
+        let text = query.signed(&Credentials::recognise("key", &pem).unwrap());
+        let wanted = "&signature=inDT086KVIP8vgUfw5sV3VTkescWztiAGlf4x8FLKHM4NInsn0c1kYVLoGMO8cyjfR6vmTku2YQE0gtfVVlfCw%3D%3D";
+        assert!(text.ends_with(wanted), "{text}");
+    }
+
+    #[test]
+    fn whole_numbers_are_numbers_on_the_websocket_and_decimals_stay_text() {
+        let sent = Query::new().with("timestamp", 5).with("price", "1.50").with("quantity", 7).with("orderId", "007").for_websocket();
+        assert_eq!(Value::Object(sent).to_string(), r#"{"orderId":"007","price":"1.50","quantity":"7","timestamp":5}"#);
     }
 }

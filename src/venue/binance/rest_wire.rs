@@ -3,201 +3,36 @@
 //! Source: Binance rest-api.md, filters.md, enums.md (2026-07).
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 
-use super::rest::{AccountState, AccountTrade, OpenOrders, Placed};
+use super::lists::ListWire;
+use super::number::Num;
+use super::rest_account::{AccountOrder, AccountState, AccountTrade, Commission, OpenOrders, Placed, Rates};
 use crate::domain::{
-    Asset, Balance, Bps, Candle, ClientOrderId, FeeRates, Instrument, Level, Money, OrderId, OrderStatus, Price, PublicTrade, Qty, Quote,
-    Role, Side, Symbol, Timestamp, TradeId,
+    Asset, Balance, Bps, ClientOrderId, FeeRates, OrderId, OrderListId, OrderStatus, Price, Qty, Role, Side, Symbol, TradeId,
 };
 use crate::protocol::{VenueFill, VenueOrder};
-use crate::venue::market_frame::{LevelWire, Text, venue_time};
-
-#[derive(Deserialize)]
-pub(super) struct ExchangeInfoWire {
-    #[serde(rename = "rateLimits", default)]
-    pub rate_limits: Vec<RateLimitWire>,
-    pub symbols: Vec<SymbolWire>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct RateLimitWire {
-    rate_limit_type: String,
-    interval: String,
-    interval_num: u32,
-    limit: u32,
-}
-
-impl ExchangeInfoWire {
-    pub fn weight_per_minute(&self) -> Option<u32> {
-        let minute = |r: &&RateLimitWire| r.rate_limit_type == "REQUEST_WEIGHT" && r.interval == "MINUTE" && r.interval_num == 1;
-        self.rate_limits.iter().find(minute).map(|r| r.limit)
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct SymbolWire {
-    symbol: Text<Symbol>,
-    status: String,
-    base_asset: Text<Asset>,
-    quote_asset: Text<Asset>,
-    filters: Vec<FilterWire>,
-}
-
-#[derive(Deserialize)]
-#[serde(tag = "filterType")]
-enum FilterWire {
-    #[serde(rename = "PRICE_FILTER", rename_all = "camelCase")]
-    Price { tick_size: Text<Price> },
-    #[serde(rename = "LOT_SIZE", rename_all = "camelCase")]
-    Lot { min_qty: Text<Qty>, max_qty: Text<Qty>, step_size: Text<Qty> },
-    #[serde(rename = "MARKET_LOT_SIZE", rename_all = "camelCase")]
-    MarketLot { max_qty: Text<Qty> },
-    #[serde(rename = "NOTIONAL", rename_all = "camelCase")]
-    Notional { min_notional: Text<Money>, max_notional: Option<Text<Money>> },
-    #[serde(rename = "MIN_NOTIONAL", rename_all = "camelCase")]
-    MinNotional { min_notional: Text<Money> },
-    #[serde(other)]
-    Other,
-}
-
-impl SymbolWire {
-    /// `None` when the price or lot filter is missing: such a market cannot be traded safely.
-    pub fn instrument(self, fees: FeeRates) -> Option<Instrument> {
-        let (mut tick, mut lot) = (None, None);
-        let (mut market_max, mut min_notional, mut max_notional) = (Qty::ZERO, Money::ZERO, Money::ZERO);
-        for filter in self.filters {
-            match filter {
-                FilterWire::Price { tick_size } => tick = Some(tick_size.0),
-                FilterWire::Lot { min_qty, max_qty, step_size } => lot = Some((min_qty.0, max_qty.0, step_size.0)),
-                FilterWire::MarketLot { max_qty } => market_max = max_qty.0,
-                FilterWire::Notional { min_notional: min, max_notional: max } => {
-                    min_notional = min_notional.max(min.0);
-                    max_notional = max.map_or(Money::ZERO, |m| m.0);
-                }
-                FilterWire::MinNotional { min_notional: min } => min_notional = min_notional.max(min.0),
-                FilterWire::Other => {}
-            }
-        }
-        let (min_qty, lot_max, step) = lot?;
-        // One bound for every kind of order: an exit at the market must pass too.
-        let max_qty = match (lot_max.is_positive(), market_max.is_positive()) {
-            (true, true) => lot_max.min(market_max),
-            (false, true) => market_max,
-            _ => lot_max,
-        };
-        Some(Instrument {
-            symbol: self.symbol.0,
-            base: self.base_asset.0,
-            quote: self.quote_asset.0,
-            trading: self.status == "TRADING",
-            tick: tick?,
-            step,
-            min_qty,
-            max_qty,
-            min_notional,
-            max_notional,
-            fees,
-        })
-    }
-}
-
-/// `[open time, open, high, low, close, volume, close time, quote volume, trades, taker base, taker quote, unused]`.
-#[derive(Deserialize)]
-pub(super) struct KlineWire(
-    i64,
-    Text<Price>,
-    Text<Price>,
-    Text<Price>,
-    Text<Price>,
-    Text<Qty>,
-    i64,
-    IgnoredAny,
-    u32,
-    Text<Qty>,
-    IgnoredAny,
-    IgnoredAny,
-);
-
-impl KlineWire {
-    pub fn close_time(&self) -> Timestamp {
-        venue_time(self.6)
-    }
-
-    pub fn candle(&self) -> Candle {
-        Candle {
-            open_time: venue_time(self.0),
-            open: self.1.0,
-            high: self.2.0,
-            low: self.3.0,
-            close: self.4.0,
-            volume: self.5.0,
-            taker_buy_volume: Some(self.9.0),
-            trades: self.8,
-        }
-    }
-}
-
-#[derive(Deserialize)]
-pub(super) struct DepthSnapshotWire {
-    #[serde(rename = "lastUpdateId")]
-    pub last_update_id: u64,
-    pub bids: Vec<LevelWire>,
-    pub asks: Vec<LevelWire>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct PublicTradeWire {
-    id: u64,
-    price: Text<Price>,
-    qty: Text<Qty>,
-    time: i64,
-    is_buyer_maker: bool,
-}
-
-impl PublicTradeWire {
-    pub fn trade(&self) -> (Timestamp, PublicTrade) {
-        let trade = PublicTrade { id: TradeId(self.id), price: self.price.0, qty: self.qty.0, buyer_is_maker: self.is_buyer_maker };
-        (venue_time(self.time), trade)
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct BookTickerWire {
-    symbol: Text<Symbol>,
-    bid_price: Text<Price>,
-    bid_qty: Text<Qty>,
-    ask_price: Text<Price>,
-    ask_qty: Text<Qty>,
-}
-
-impl BookTickerWire {
-    /// REST quotes carry no update id: it is 0.
-    pub fn quote(&self) -> (Symbol, Quote) {
-        let bid = Level { price: self.bid_price.0, qty: self.bid_qty.0 };
-        let ask = Level { price: self.ask_price.0, qty: self.ask_qty.0 };
-        (self.symbol.0, Quote { update_id: 0, bid, ask })
-    }
-}
+use crate::venue::market_frame::venue_time;
 
 /// An order as `GET order`, `openOrders`, `DELETE order` and a FULL placement state it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct OrderWire {
-    symbol: Text<Symbol>,
+    symbol: Symbol,
     order_id: u64,
+    #[serde(default)]
+    order_list_id: Option<i64>,
     client_order_id: String,
     /// On a cancel's answer `clientOrderId` is the cancel's own id and this is the order's.
     #[serde(default)]
     orig_client_order_id: Option<String>,
-    orig_qty: Text<Qty>,
-    executed_qty: Text<Qty>,
+    orig_qty: Num<Qty>,
+    executed_qty: Num<Qty>,
+    #[serde(default)]
+    price: Num<Price>,
     status: String,
     side: SideWire,
+    #[serde(default)]
+    time: Option<i64>,
     #[serde(default)]
     update_time: Option<i64>,
     #[serde(default)]
@@ -209,10 +44,10 @@ pub(super) struct OrderWire {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct PlacedFillWire {
-    price: Text<Price>,
-    qty: Text<Qty>,
-    commission: Text<Qty>,
-    commission_asset: Text<Asset>,
+    price: Num<Price>,
+    qty: Num<Qty>,
+    commission: Num<Qty>,
+    commission_asset: Asset,
     trade_id: u64,
 }
 
@@ -239,19 +74,39 @@ impl OrderWire {
     }
 
     pub fn symbol(&self) -> Symbol {
-        self.symbol.0
+        self.symbol
     }
 
     pub fn order(&self, id: ClientOrderId) -> VenueOrder {
         VenueOrder {
             id,
             order_id: OrderId(self.order_id),
-            symbol: self.symbol.0,
+            symbol: self.symbol,
             side: self.side.into(),
             status: order_status(&self.status, self.executed_qty.0),
             qty: self.orig_qty.0,
             filled: self.executed_qty.0,
             at: venue_time(self.update_time.max(self.transact_time).unwrap_or(0)),
+        }
+    }
+
+    /// An order of whoever placed it.
+    pub fn account_order(&self) -> AccountOrder {
+        let order = self.order(ClientOrderId::default());
+        let client_id = self.orig_client_order_id.as_ref().unwrap_or(&self.client_order_id);
+        AccountOrder {
+            id: self.our_id(),
+            client_id: client_id.clone(),
+            order_id: order.order_id,
+            list: self.order_list_id.and_then(|id| u64::try_from(id).ok()).map(OrderListId),
+            symbol: order.symbol,
+            side: order.side,
+            status: order.status,
+            price: self.price.0,
+            qty: order.qty,
+            filled: order.filled,
+            created: venue_time(self.time.or(self.transact_time).unwrap_or(0)),
+            at: order.at,
         }
     }
 
@@ -268,10 +123,71 @@ impl OrderWire {
             qty: f.qty.0,
             role: Role::Taker,
             fee: f.commission.0,
-            fee_asset: f.commission_asset.0,
+            fee_asset: f.commission_asset,
             at: order.at,
         };
         Placed { fills: self.fills.iter().map(fill).collect(), order }
+    }
+}
+
+/// A cancel's answer: an order, or the whole list that ended with it.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(super) enum Cancelled {
+    List(Box<ListWire>),
+    Order(Box<OrderWire>),
+}
+
+impl Cancelled {
+    pub fn orders(&self) -> impl Iterator<Item = &OrderWire> {
+        match self {
+            Self::List(list) => list.report_refs().iter(),
+            Self::Order(order) => std::slice::from_ref(&**order).iter(),
+        }
+    }
+
+    pub fn into_orders(self) -> Vec<OrderWire> {
+        match self {
+            Self::List(list) => list.reports(),
+            Self::Order(order) => vec![*order],
+        }
+    }
+}
+
+/// An amendment's answer spells some names its own way.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct AmendedWire {
+    transact_time: i64,
+    amended_order: AmendedOrderWire,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AmendedOrderWire {
+    symbol: Symbol,
+    order_id: u64,
+    client_order_id: String,
+    qty: Num<Qty>,
+    executed_qty: Num<Qty>,
+    status: String,
+    side: SideWire,
+}
+
+impl AmendedWire {
+    /// `None` when the order is not `id`.
+    pub fn order(&self, id: ClientOrderId) -> Option<VenueOrder> {
+        let order = &self.amended_order;
+        (order.client_order_id.parse() == Ok(id)).then(|| VenueOrder {
+            id,
+            order_id: OrderId(order.order_id),
+            symbol: order.symbol,
+            side: order.side.into(),
+            status: order_status(&order.status, order.executed_qty.0),
+            qty: order.qty.0,
+            filled: order.executed_qty.0,
+            at: venue_time(self.transact_time),
+        })
     }
 }
 
@@ -296,13 +212,13 @@ pub(super) fn open_orders(wires: &[OrderWire]) -> OpenOrders {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct MyTradeWire {
-    symbol: Text<Symbol>,
+    symbol: Symbol,
     id: u64,
     order_id: u64,
-    price: Text<Price>,
-    qty: Text<Qty>,
-    commission: Text<Qty>,
-    commission_asset: Text<Asset>,
+    price: Num<Price>,
+    qty: Num<Qty>,
+    commission: Num<Qty>,
+    commission_asset: Asset,
     time: i64,
     is_buyer: bool,
     is_maker: bool,
@@ -313,13 +229,13 @@ impl MyTradeWire {
         AccountTrade {
             order_id: OrderId(self.order_id),
             trade_id: TradeId(self.id),
-            symbol: self.symbol.0,
+            symbol: self.symbol,
             side: if self.is_buyer { Side::Buy } else { Side::Sell },
             price: self.price.0,
             qty: self.qty.0,
             role: if self.is_maker { Role::Maker } else { Role::Taker },
             fee: self.commission.0,
-            fee_asset: self.commission_asset.0,
+            fee_asset: self.commission_asset,
             at: venue_time(self.time),
         }
     }
@@ -339,9 +255,9 @@ pub(super) struct BalanceWire {
     #[serde(alias = "a")]
     asset: String,
     #[serde(alias = "f")]
-    free: Text<Qty>,
+    free: Num<Qty>,
     #[serde(alias = "l")]
-    locked: Text<Qty>,
+    locked: Num<Qty>,
 }
 
 /// Assets whose name does not fit our types cannot be traded here and are left out.
@@ -367,11 +283,11 @@ struct RatesWire {
 
 /// A share such as "0.00100000"; `Qty` and `Bps` have the same grain of 1e-8.
 #[derive(Deserialize, Clone, Copy)]
-struct Rate(Text<Qty>);
+struct Rate(Num<Qty>);
 
 impl Default for Rate {
     fn default() -> Self {
-        Self(Text(Qty::ZERO))
+        Self(Num(Qty::ZERO))
     }
 }
 
@@ -394,14 +310,43 @@ fn total(families: &[&RatesWire]) -> FeeRates {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct CommissionWire {
+    #[serde(alias = "standardCommissionForOrder")]
     standard_commission: RatesWire,
-    #[serde(default)]
+    #[serde(default, alias = "specialCommissionForOrder")]
     special_commission: RatesWire,
-    #[serde(default)]
+    #[serde(default, alias = "taxCommissionForOrder")]
     tax_commission: RatesWire,
+    #[serde(default)]
+    discount: DiscountWire,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct DiscountWire {
+    enabled_for_account: bool,
+    enabled_for_symbol: bool,
+    discount_asset: Option<String>,
+    discount: Option<Num<Qty>>,
 }
 
 impl CommissionWire {
+    pub fn commission(&self) -> Commission {
+        let rates = |wire: &RatesWire| Rates {
+            maker: wire.maker.bps(),
+            taker: wire.taker.bps(),
+            buyer: wire.buyer.bps(),
+            seller: wire.seller.bps(),
+        };
+        let enabled = self.discount.enabled_for_account && self.discount.enabled_for_symbol;
+        let asset = self.discount.discount_asset.as_ref().and_then(|a| a.parse().ok());
+        Commission {
+            standard: rates(&self.standard_commission),
+            special: rates(&self.special_commission),
+            tax: rates(&self.tax_commission),
+            discount: if enabled { asset.zip(self.discount.discount.map(|d| d.0)) } else { None },
+        }
+    }
+
     pub fn fees(&self) -> FeeRates {
         total(&[&self.standard_commission, &self.special_commission, &self.tax_commission])
     }
@@ -410,31 +355,6 @@ impl CommissionWire {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const FEES: FeeRates = FeeRates { maker: Bps::from_bps(10), taker: Bps::from_bps(10) };
-
-    #[test]
-    fn both_names_of_the_notional_filter_are_read_and_unknown_filters_ignored() {
-        let text = |notional: &str| {
-            format!(
-                r#"{{"timezone":"UTC","rateLimits":[{{"rateLimitType":"REQUEST_WEIGHT","interval":"MINUTE","intervalNum":1,"limit":1200}}],
-                "symbols":[{{"symbol":"BTCUSDT","status":"CANCEL_ONLY","baseAsset":"BTC","quoteAsset":"USDT","filters":[
-                {{"filterType":"PRICE_FILTER","minPrice":"0.01","maxPrice":"1000000","tickSize":"0.01000000"}},
-                {{"filterType":"LOT_SIZE","minQty":"0.00001","maxQty":"9000","stepSize":"0.00001"}},
-                {{"filterType":"MARKET_LOT_SIZE","minQty":"0","maxQty":"165.02219723","stepSize":"0"}},
-                {{"filterType":"FROM_THE_FUTURE","minQty":7}},{notional}]}}]}}"#
-            )
-        };
-        let new = r#"{"filterType":"NOTIONAL","minNotional":"10.00000000","applyMinToMarket":true,"maxNotional":"9000000"}"#;
-        let old = r#"{"filterType":"MIN_NOTIONAL","minNotional":"0.001","applyToMarket":true}"#;
-        for (filter, minimum) in [(new, "10"), (old, "0.001")] {
-            let info: ExchangeInfoWire = serde_json::from_str(&text(filter)).unwrap();
-            assert_eq!(info.weight_per_minute(), Some(1_200));
-            let instrument = info.symbols.into_iter().next().unwrap().instrument(FEES).unwrap();
-            assert_eq!(instrument.min_notional.to_string(), minimum);
-            assert_eq!((instrument.max_qty.to_string(), instrument.trading), ("165.02219723".to_owned(), false));
-        }
-    }
 
     #[test]
     fn a_cancel_answer_names_the_order_by_its_original_id() {

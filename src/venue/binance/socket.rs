@@ -1,18 +1,21 @@
-//! A websocket to the venue: connecting with a limit, reading text, and how long a connection may live.
+//! A websocket to the venue: connecting with a limit, reading, writing, parting, and the pauses between connections.
 
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use futures_util::{SinkExt, StreamExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
+use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
 use super::http::install_tls;
+use super::stream_rules::StreamRules;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// The venue cuts connections at 24 h; ours end earlier, each at another time.
-const LIFE: Duration = Duration::from_secs(23 * 3_600);
+/// A small message that does not leave within this time never will.
+const SEND_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long parting may take, for each of its two steps.
+const FAREWELL: Duration = Duration::from_millis(400);
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// A connection that lived this long was a good one: the next pause is short again.
@@ -24,23 +27,29 @@ pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SocketError {
     #[error("the connection broke")]
-    Transport { source: Box<tokio_tungstenite::tungstenite::Error> },
+    Transport { source: Box<Error> },
     #[error("no connection within {} s", CONNECT_TIMEOUT.as_secs())]
     ConnectTimeout,
     #[error("the venue closed the connection")]
     Closed,
     #[error("no message for {} s", .0.as_secs())]
     Stale(Duration),
+    #[error("no answer to a ping within {} s", .0.as_secs())]
+    NoPong(Duration),
+    #[error("a new connection did not deliver what the old one does")]
+    Deaf,
     #[error("the connection is renewed before its 24 h limit")]
     Aged,
     #[error("the venue announced its shutdown")]
     Shutdown,
+    #[error("the venue ended the subscription")]
+    Terminated,
     #[error("the subscription was refused, code {code}: {message}")]
     Subscription { code: i64, message: String },
 }
 
 impl SocketError {
-    pub fn transport(source: tokio_tungstenite::tungstenite::Error) -> Self {
+    pub fn transport(source: Error) -> Self {
         Self::Transport { source: Box::new(source) }
     }
 }
@@ -53,7 +62,7 @@ pub(super) async fn connect(url: &str) -> Result<Socket, SocketError> {
     Ok(socket)
 }
 
-/// What arrived: text, or a sign of life (a ping, answered while reading, or a pong).
+/// One frame: text, or a sign of life (a ping, answered while reading, or a pong).
 pub(super) enum Arrived {
     Text(Utf8Bytes),
     Binary,
@@ -71,9 +80,23 @@ pub(super) async fn read(socket: &mut Socket) -> Result<Arrived, SocketError> {
     }
 }
 
-/// How long this connection may live: 23 h less up to an hour.
+pub(super) async fn write(socket: &mut Socket, message: Message) -> Result<(), SocketError> {
+    timeout(SEND_TIMEOUT, socket.send(message)).await.map_err(|_| SocketError::Stale(SEND_TIMEOUT))?.map_err(SocketError::transport)
+}
+
+/// Sends a close frame and waits shortly for the venue's own.
+pub(super) async fn part(mut socket: Socket) {
+    if matches!(timeout(FAREWELL, socket.close(None)).await, Ok(Ok(()))) {
+        let rest = async { while let Some(Ok(_)) = socket.next().await {} };
+        if timeout(FAREWELL, rest).await.is_err() {
+            tracing::debug!("the venue did not answer a close frame");
+        }
+    }
+}
+
+/// How long a connection may live in normal use.
 pub(super) fn lifetime() -> Duration {
-    LIFE - Duration::from_secs(rand::random_range(0..3_600))
+    StreamRules::default().lifetime()
 }
 
 /// The pauses between connections.
@@ -104,13 +127,5 @@ mod tests {
         let long = pauses.after(Duration::ZERO);
         assert!(long >= LONGEST_PAUSE / 2 && long <= LONGEST_PAUSE);
         assert!(pauses.after(GOOD_LIFE) <= FIRST_PAUSE);
-    }
-
-    #[test]
-    fn connections_are_renewed_before_the_venue_cuts_them() {
-        for _ in 0..100 {
-            let life = lifetime();
-            assert!(life <= LIFE && life > Duration::from_secs(21 * 3_600));
-        }
     }
 }

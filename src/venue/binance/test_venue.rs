@@ -1,6 +1,7 @@
 //! A venue made of one closure, for tests: it remembers what it was asked and answers what the test wants.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -30,16 +31,34 @@ impl Seen {
 
 pub struct Answer {
     pub status: u16,
-    pub retry_after: Option<u64>,
+    pub headers: Vec<(&'static str, String)>,
+    pub delay: Duration,
     pub body: String,
 }
 
+impl Answer {
+    pub fn header(mut self, name: &'static str, value: impl ToString) -> Self {
+        self.headers.push((name, value.to_string()));
+        self
+    }
+
+    /// `Retry-After`.
+    pub fn retry_after(self, seconds: u64) -> Self {
+        self.header("retry-after", seconds)
+    }
+
+    pub fn after(mut self, delay: Duration) -> Self {
+        self.delay = delay;
+        self
+    }
+}
+
 pub fn ok(body: impl Into<String>) -> Answer {
-    Answer { status: 200, retry_after: None, body: body.into() }
+    fail(200, body)
 }
 
 pub fn fail(status: u16, body: impl Into<String>) -> Answer {
-    Answer { status, retry_after: None, body: body.into() }
+    Answer { status, headers: Vec::new(), delay: Duration::ZERO, body: body.into() }
 }
 
 /// What a websocket does, step by step; after the last step it closes.
@@ -48,6 +67,8 @@ pub enum Step {
     Send(String),
     /// Waits for a text and remembers it as a request to the socket's path.
     Receive,
+    /// As `Receive`, then sends what the closure makes of the text.
+    Answer(fn(&str) -> String),
     /// Stays open until the client leaves.
     Stay,
 }
@@ -110,11 +131,12 @@ async fn rest(State(shared): State<Shared>, method: Method, uri: Uri, headers: H
         all.push(seen);
         answer
     };
+    tokio::time::sleep(answer.delay).await;
     let mut response = (StatusCode::from_u16(answer.status).unwrap(), answer.body).into_response();
-    if let Some(seconds) = answer.retry_after {
-        response.headers_mut().insert("retry-after", seconds.into());
-    }
     response.headers_mut().insert("x-mbx-used-weight-1m", 7.into());
+    for (name, value) in answer.headers {
+        response.headers_mut().insert(name, value.parse().unwrap());
+    }
     response
 }
 
@@ -135,16 +157,24 @@ async fn act(mut socket: WebSocket, steps: Vec<Step>, path: String, shared: Shar
     for step in steps {
         match step {
             Step::Send(text) => socket.send(Message::text(text)).await.unwrap_or(()),
-            Step::Receive => {
-                while let Some(Ok(message)) = socket.recv().await {
-                    if let Message::Text(text) = message {
-                        let seen = Seen { method: "TEXT".into(), path: path.clone(), params: text.to_string(), key: None };
-                        shared.seen.lock().unwrap().push(seen);
-                        break;
-                    }
+            Step::Receive => drop(receive(&mut socket, &path, &shared).await),
+            Step::Answer(answer) => {
+                if let Some(text) = receive(&mut socket, &path, &shared).await {
+                    socket.send(Message::text(answer(&text))).await.unwrap_or(());
                 }
             }
             Step::Stay => while let Some(Ok(_)) = socket.recv().await {},
         }
     }
+}
+
+async fn receive(socket: &mut WebSocket, path: &str, shared: &Shared) -> Option<String> {
+    while let Some(Ok(message)) = socket.recv().await {
+        if let Message::Text(text) = message {
+            let seen = Seen { method: "TEXT".into(), path: path.to_owned(), params: text.to_string(), key: None };
+            shared.seen.lock().unwrap().push(seen);
+            return Some(text.to_string());
+        }
+    }
+    None
 }

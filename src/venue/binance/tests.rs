@@ -138,7 +138,7 @@ async fn errors_never_show_key_secret_or_signature() {
 #[tokio::test]
 async fn after_429_everything_waits_as_long_as_told() {
     let venue = TestVenue::start(|seen, before| match (seen.path.as_str(), before.len()) {
-        (_, 0) => Answer { status: 429, retry_after: Some(1), body: r#"{"code":-1003,"msg":"Too much request weight used."}"#.into() },
+        (_, 0) => fail(429, r#"{"code":-1003,"msg":"Too much request weight used."}"#).retry_after(1),
         (ORDER, _) => ok(PLACED),
         _ => ok(r#"{"lastUpdateId":1,"bids":[],"asks":[]}"#),
     })
@@ -259,7 +259,7 @@ async fn a_cancel_is_repeated_until_it_is_answered() {
 #[tokio::test]
 async fn the_order_limit_refuses_opening_orders_here_and_lets_cancels_pass() {
     let venue = TestVenue::start(|seen, _| match seen.method.as_str() {
-        "POST" => Answer { status: 429, retry_after: Some(30), body: r#"{"code":-1015,"msg":"Too many new orders."}"#.into() },
+        "POST" => fail(429, r#"{"code":-1015,"msg":"Too many new orders."}"#).retry_after(30),
         _ => ok(PLACED.replace("PARTIALLY_FILLED", "CANCELED")),
     })
     .await;

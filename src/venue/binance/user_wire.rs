@@ -1,15 +1,27 @@
 //! The user stream's messages as Binance writes them, and their translation.
 //!
-//! Source: Binance user-data-stream.md. On a cancel `c` is the id of the cancel request and `C` the order's own id.
+//! Source: Binance user-data-stream.md. On a cancel `c` is the id of the cancel request and `C` the order's own id. A trade prevented by the
+//! self-trade rule (`TRADE_PREVENTION`, `l` = 0) is no fill. `balanceUpdate` states a change, never a balance: the account is asked for.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::rest_wire::{BalanceWire, SideWire, balances, order_status};
+use super::user_news::Identity;
 use crate::domain::{Asset, ClientOrderId, OrderId, Price, Qty, Role, Symbol, TradeId};
-use crate::protocol::{VenueEvent, VenueFill, VenueOrder};
+use crate::protocol::{VenueEvent, VenueFill, VenueOrder, VenueRefusal};
 use crate::venue::market_frame::{Text, venue_time};
+
+/// One message, and what makes it the same as another one.
+#[derive(Debug, PartialEq)]
+pub(super) struct UserNews {
+    /// `None` for what is not an event of the account.
+    pub identity: Option<Identity>,
+    pub message: UserMessage,
+}
 
 /// What one user message means.
 #[derive(Debug, PartialEq)]
@@ -18,45 +30,80 @@ pub(super) enum UserMessage {
     Events(Vec<VenueEvent>),
     /// An order of another program.
     Foreign,
-    /// A deposit, withdrawal or lock: balances must be asked for, the message states only a change.
-    BalancesChanged,
-    /// The venue ends this stream.
-    Ending,
+    /// A deposit, withdrawal or lock, or a refused order list: the account must be asked for, the message does not state it.
+    CompareAccount(&'static str),
+    /// The venue ends this stream, at once or soon.
+    Ending { still_feeding: bool },
     /// The answer to our subscription: `Err` with code and text when refused.
     Answer(Result<(), (i64, String)>),
-    Other,
+    /// The state of an order list; its orders are reported one by one.
+    List,
+    /// A kind of message that is not known here.
+    Unknown(String),
 }
 
 /// The quote asset of each market: what a commission of nothing is counted in.
 pub(super) type QuoteAssets = BTreeMap<Symbol, Asset>;
 
-pub(super) fn read_user_message(json: &str, quotes: &QuoteAssets) -> Result<UserMessage, serde_json::Error> {
+pub(super) fn read_user_message(json: &str, quotes: &QuoteAssets) -> Result<UserNews, serde_json::Error> {
     let envelope: EnvelopeWire = serde_json::from_str(json)?;
     let Some(event) = envelope.event else {
-        return Ok(match (envelope.status, envelope.error) {
+        let message = match (envelope.status, envelope.error) {
             (_, Some(error)) => UserMessage::Answer(Err((error.code, error.msg))),
             (Some(200), None) => UserMessage::Answer(Ok(())),
             (Some(status), None) => UserMessage::Answer(Err((status, "no reason given".to_owned()))),
-            (None, None) => UserMessage::Other,
-        });
+            (None, None) => UserMessage::Unknown("a message without an event".to_owned()),
+        };
+        return Ok(UserNews { identity: None, message });
     };
-    Ok(match event {
-        EventWire::Report(report) => report.message(quotes),
-        EventWire::Position(position) => {
-            let at = venue_time(position.time);
+    let mut identity = Some(Identity::Text(hash_of(event.get())));
+    let kind: KindWire = serde_json::from_str(event.get())?;
+    let message = match kind.e.as_str() {
+        "executionReport" => {
+            let report: ReportWire = serde_json::from_str(event.get())?;
+            identity = report.identity().or(identity);
+            report.message(quotes)
+        }
+        "outboundAccountPosition" => {
+            let position: PositionWire = serde_json::from_str(event.get())?;
+            let at = venue_time(position.changed.unwrap_or(position.time));
             UserMessage::Events(vec![VenueEvent::Balances { at, balances: balances(&position.balances) }])
         }
-        EventWire::BalanceUpdate | EventWire::ExternalLock => UserMessage::BalancesChanged,
-        EventWire::Terminated | EventWire::Shutdown => UserMessage::Ending,
-        EventWire::Other => UserMessage::Other,
-    })
+        "balanceUpdate" => UserMessage::CompareAccount("a transfer"),
+        "externalLockUpdate" => UserMessage::CompareAccount("an external lock"),
+        "listStatus" => match serde_json::from_str::<ListWire>(event.get())?.status.as_str() {
+            "REJECT" => UserMessage::CompareAccount("a refused order list"),
+            _ => UserMessage::List,
+        },
+        "eventStreamTerminated" => UserMessage::Ending { still_feeding: false },
+        "serverShutdown" => UserMessage::Ending { still_feeding: true },
+        _ => UserMessage::Unknown(kind.e.chars().take(40).collect()),
+    };
+    if matches!(message, UserMessage::Ending { .. }) {
+        // Each connection is told for itself.
+        identity = None;
+    }
+    Ok(UserNews { identity, message })
+}
+
+/// The same text gives the same number within one run, which is all that is asked of it.
+fn hash_of(value: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
 }
 
 #[derive(Deserialize)]
-struct EnvelopeWire {
-    event: Option<EventWire>,
+struct EnvelopeWire<'a> {
+    #[serde(borrow)]
+    event: Option<&'a RawValue>,
     status: Option<i64>,
     error: Option<ErrorWire>,
+}
+
+#[derive(Deserialize)]
+struct KindWire {
+    e: String,
 }
 
 #[derive(Deserialize)]
@@ -66,28 +113,19 @@ struct ErrorWire {
 }
 
 #[derive(Deserialize)]
-#[serde(tag = "e")]
-enum EventWire {
-    #[serde(rename = "executionReport")]
-    Report(Box<ReportWire>),
-    #[serde(rename = "outboundAccountPosition")]
-    Position(PositionWire),
-    #[serde(rename = "balanceUpdate")]
-    BalanceUpdate,
-    #[serde(rename = "externalLockUpdate")]
-    ExternalLock,
-    #[serde(rename = "eventStreamTerminated")]
-    Terminated,
-    #[serde(rename = "serverShutdown")]
-    Shutdown,
-    #[serde(other)]
-    Other,
+struct ListWire {
+    /// RESPONSE, EXEC_STARTED, UPDATED, ALL_DONE, REJECT.
+    #[serde(rename = "l")]
+    status: String,
 }
 
 #[derive(Deserialize)]
 struct PositionWire {
     #[serde(rename = "E")]
     time: i64,
+    /// When the account changed.
+    #[serde(rename = "u", default)]
+    changed: Option<i64>,
     #[serde(rename = "B")]
     balances: Vec<BalanceWire>,
 }
@@ -108,8 +146,14 @@ struct ReportWire {
     execution: String,
     #[serde(rename = "X")]
     status: String,
+    /// -1 for an order that never came to be.
     #[serde(rename = "i")]
-    order_id: u64,
+    order_id: i64,
+    /// NONE, or why the order was refused.
+    #[serde(rename = "r", default)]
+    reason: Option<String>,
+    #[serde(rename = "I", default)]
+    execution_id: Option<u64>,
     #[serde(rename = "l")]
     last_qty: Text<Qty>,
     #[serde(rename = "z")]
@@ -135,11 +179,21 @@ impl ReportWire {
         original.unwrap_or(&self.client_id).parse().ok()
     }
 
+    fn identity(&self) -> Option<Identity> {
+        let order = OrderId(u64::try_from(self.order_id).ok()?);
+        let rest = hash_of((&self.execution, &self.status, self.trade_id, self.filled.0.raw()));
+        Some(Identity::Execution(self.symbol.0, self.execution_id?, order, rest))
+    }
+
     fn message(&self, quotes: &QuoteAssets) -> UserMessage {
         let Some(id) = self.our_id() else { return UserMessage::Foreign };
+        let Ok(order_id) = u64::try_from(self.order_id) else {
+            let (reason, message) = self.refusal();
+            return UserMessage::Events(vec![VenueEvent::Refused { id, reason, message }]);
+        };
         let order = VenueOrder {
             id,
-            order_id: OrderId(self.order_id),
+            order_id: OrderId(order_id),
             symbol: self.symbol.0,
             side: self.side.into(),
             status: order_status(&self.status, self.filled.0),
@@ -150,6 +204,16 @@ impl ReportWire {
         let mut events: Vec<VenueEvent> = self.fill(&order, quotes).map(VenueEvent::Fill).into_iter().collect();
         events.push(VenueEvent::Order(order));
         UserMessage::Events(events)
+    }
+
+    fn refusal(&self) -> (VenueRefusal, String) {
+        let told = self.reason.as_deref().unwrap_or("NONE");
+        let reason = match told {
+            "INSUFFICIENT_BALANCE" | "INSUFFICIENT_BALANCES" => VenueRefusal::InsufficientBalance,
+            "WOULD_MATCH_IMMEDIATELY" => VenueRefusal::WouldTake,
+            _ => VenueRefusal::Other,
+        };
+        (reason, format!("refused by the venue: {told}"))
     }
 
     /// A trade of nothing, or one without an id, is no fill.
@@ -194,7 +258,7 @@ mod tests {
 
     fn events(json: &str) -> Vec<VenueEvent> {
         let quotes = QuoteAssets::from([("ETHBTC".parse().unwrap(), "BTC".parse().unwrap())]);
-        match read_user_message(json, &quotes).unwrap() {
+        match read_user_message(json, &quotes).unwrap().message {
             UserMessage::Events(events) => events,
             other => panic!("{other:?}"),
         }
@@ -228,7 +292,7 @@ mod tests {
     fn other_programs_orders_are_foreign() {
         let none = QuoteAssets::new();
         let theirs = report("x-TKT5PX2F", "", "NEW", "NEW", "0.0", -1, "null");
-        assert_eq!(read_user_message(&theirs, &none).unwrap(), UserMessage::Foreign);
+        assert_eq!(read_user_message(&theirs, &none).unwrap().message, UserMessage::Foreign);
     }
 
     #[test]
@@ -236,14 +300,59 @@ mod tests {
         let position = r#"{"subscriptionId":0,"event":{"e":"outboundAccountPosition","E":1564034571105,"u":1564034571073,
             "B":[{"a":"ETH","f":"10000.000000","l":"1.5"}]}}"#;
         assert!(matches!(&events(position)[..], [VenueEvent::Balances { balances, .. }] if balances[0].total().to_string() == "10001.5"));
-        let none = QuoteAssets::new();
-        let read = |text| read_user_message(text, &none).unwrap();
-        let change = r#"{"subscriptionId":0,"event":{"e":"balanceUpdate","E":1,"a":"BTC","d":"100.0","T":1}}"#;
-        assert_eq!(read(change), UserMessage::BalancesChanged);
-        assert_eq!(read(r#"{"event":{"e":"serverShutdown","E":1}}"#), UserMessage::Ending);
-        assert_eq!(read(r#"{"subscriptionId":0,"event":{"e":"listStatus","s":"X"}}"#), UserMessage::Other);
+        assert!(matches!(&events(position)[..], [VenueEvent::Balances { at, .. }] if at.nanos() == 1_564_034_571_073 * 1_000_000));
+        for change in [
+            r#"{"e":"balanceUpdate","E":1,"a":"BTC","d":"100.0","T":1}"#,
+            r#"{"e":"externalLockUpdate","E":1,"a":"BTC","d":"-1.0","T":1}"#,
+            r#"{"e":"listStatus","E":1,"s":"BTCUSDT","g":2,"c":"OCO","l":"REJECT","L":"REJECT","r":"NONE","C":"x","T":1,"O":[]}"#,
+        ] {
+            assert!(matches!(read(&wrapped(change)), UserMessage::CompareAccount(_)), "{change}");
+        }
+    }
+
+    fn wrapped(event: &str) -> String {
+        format!(r#"{{"subscriptionId":0,"event":{event}}}"#)
+    }
+
+    fn read(text: &str) -> UserMessage {
+        read_user_message(text, &QuoteAssets::new()).unwrap().message
+    }
+
+    #[test]
+    fn the_streams_own_messages_are_told_apart_and_unknown_ones_are_named() {
+        assert_eq!(read(r#"{"event":{"e":"serverShutdown","E":1}}"#), UserMessage::Ending { still_feeding: true });
+        assert_eq!(read(&wrapped(r#"{"e":"eventStreamTerminated","E":1}"#)), UserMessage::Ending { still_feeding: false });
+        assert_eq!(read(&wrapped(r#"{"e":"listStatus","s":"X","l":"EXEC_STARTED"}"#)), UserMessage::List);
+        assert_eq!(read(&wrapped(r#"{"e":"somethingNew","x":{"y":[1]}}"#)), UserMessage::Unknown("somethingNew".to_owned()));
         assert_eq!(read(r#"{"id":"1","status":200,"result":{"subscriptionId":0}}"#), UserMessage::Answer(Ok(())));
         let refused = r#"{"id":null,"status":401,"error":{"code":-2015,"msg":"Invalid API-key"}}"#;
         assert_eq!(read(refused), UserMessage::Answer(Err((-2015, "Invalid API-key".to_owned()))));
+        assert!(read_user_message(&wrapped(r#"{"e":"executionReport"}"#), &QuoteAssets::new()).is_err());
+    }
+
+    #[test]
+    fn an_order_that_never_came_to_be_is_refused_with_its_reason() {
+        let told = report(OURS, "", "REJECTED", "REJECTED", "0.0", -1, "null")
+            .replace("4293153", "-1")
+            .replace(r#""NONE","i""#, r#""WOULD_MATCH_IMMEDIATELY","i""#);
+        assert!(matches!(&events(&told)[..], [VenueEvent::Refused { reason: VenueRefusal::WouldTake, .. }]), "{told}");
+    }
+
+    #[test]
+    fn an_amended_order_keeps_its_name_and_states_its_new_quantity() {
+        let told = report("web_amend", OURS, "REPLACED", "NEW", "0.0", -1, "null");
+        assert!(matches!(&events(&told)[..], [VenueEvent::Order(o)] if o.status == OrderStatus::Open && o.id.sequence == 0x2a));
+    }
+
+    #[test]
+    fn the_same_event_of_two_subscriptions_is_the_same() {
+        let of = |text: &str| read_user_message(text, &QuoteAssets::new()).unwrap().identity;
+        let first = report(OURS, "", "TRADE", "PARTIALLY_FILLED", "0.25", 77, "\"ETH\"");
+        let second = first.replace("\"subscriptionId\":0", "\"subscriptionId\":5").replace("\"E\":1499405658658", "\"E\":1499405658659");
+        assert!(of(&first).is_some() && of(&first) == of(&second));
+        assert_ne!(of(&first), of(&first.replace("\"I\":8641984", "\"I\":8641985")));
+        let position = wrapped(r#"{"e":"outboundAccountPosition","E":1,"u":1,"B":[]}"#);
+        assert_eq!(of(&position), of(&position.replace("\"subscriptionId\":0", "\"subscriptionId\":1")));
+        assert_eq!(of(r#"{"event":{"e":"serverShutdown","E":1}}"#), None, "each connection is told for itself");
     }
 }

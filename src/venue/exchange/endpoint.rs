@@ -28,6 +28,21 @@ pub(super) enum Endpoint {
     MyTrades,
     Account,
     Commission,
+    CancelReplace,
+    Amend,
+    Amendments,
+    PlaceOco,
+    PlaceOto,
+    PlaceOtoco,
+    PlaceOldOco,
+    CancelList,
+    QueryList,
+    AllLists,
+    OpenLists,
+    OrderRate,
+    MyFilters,
+    PreventedMatches,
+    Allocations,
 }
 
 impl Endpoint {
@@ -52,6 +67,20 @@ impl Endpoint {
             "myTrades" => &[(Method::GET, Self::MyTrades)],
             "account" => &[(Method::GET, Self::Account)],
             "account/commission" => &[(Method::GET, Self::Commission)],
+            "order/cancelReplace" => &[(Method::POST, Self::CancelReplace)],
+            "order/amend/keepPriority" => &[(Method::PUT, Self::Amend)],
+            "order/amendments" => &[(Method::GET, Self::Amendments)],
+            "order/oco" => &[(Method::POST, Self::PlaceOldOco)],
+            "orderList/oco" => &[(Method::POST, Self::PlaceOco)],
+            "orderList/oto" => &[(Method::POST, Self::PlaceOto)],
+            "orderList/otoco" => &[(Method::POST, Self::PlaceOtoco)],
+            "orderList" => &[(Method::GET, Self::QueryList), (Method::DELETE, Self::CancelList)],
+            "allOrderList" => &[(Method::GET, Self::AllLists)],
+            "openOrderList" => &[(Method::GET, Self::OpenLists)],
+            "rateLimit/order" => &[(Method::GET, Self::OrderRate)],
+            "myFilters" => &[(Method::GET, Self::MyFilters)],
+            "myPreventedMatches" => &[(Method::GET, Self::PreventedMatches)],
+            "myAllocations" => &[(Method::GET, Self::Allocations)],
             "userDataStream" => return Err(ApiError::Retired),
             _ => return Err(ApiError::NoSuchPath(format!("/api/v3/{path}"))),
         };
@@ -80,19 +109,60 @@ impl Endpoint {
             | Self::AllOrders
             | Self::MyTrades
             | Self::Account
-            | Self::Commission => true,
+            | Self::Commission
+            | Self::CancelReplace
+            | Self::Amend
+            | Self::Amendments
+            | Self::PlaceOco
+            | Self::PlaceOto
+            | Self::PlaceOtoco
+            | Self::PlaceOldOco
+            | Self::CancelList
+            | Self::QueryList
+            | Self::AllLists
+            | Self::OpenLists
+            | Self::OrderRate
+            | Self::MyFilters
+            | Self::PreventedMatches
+            | Self::Allocations => true,
         }
     }
 
     /// Placements and cancels cost nothing when they succeed.
     pub const fn is_free_when_done(self) -> bool {
-        matches!(self, Self::PlaceOrder | Self::CancelOrder | Self::CancelAll)
+        matches!(
+            self,
+            Self::PlaceOrder
+                | Self::CancelOrder
+                | Self::CancelAll
+                | Self::CancelReplace
+                | Self::PlaceOco
+                | Self::PlaceOto
+                | Self::PlaceOtoco
+                | Self::PlaceOldOco
+                | Self::CancelList
+        )
     }
 
     pub fn weight(self, params: &Params) -> u32 {
         let one_symbol = params.get("symbol").is_some();
         match self {
-            Self::Ping | Self::Time | Self::PlaceOrder | Self::TestOrder | Self::CancelOrder | Self::CancelAll => 1,
+            Self::TestOrder if params.get("computeCommissionRates") == Some("true") => 20,
+            Self::Ping
+            | Self::Time
+            | Self::PlaceOrder
+            | Self::TestOrder
+            | Self::CancelOrder
+            | Self::CancelAll
+            | Self::CancelReplace
+            | Self::PlaceOco
+            | Self::PlaceOto
+            | Self::PlaceOtoco
+            | Self::PlaceOldOco
+            | Self::CancelList => 1,
+            Self::OpenLists => 6,
+            Self::PreventedMatches if params.get("preventedMatchId").is_some() => 2,
+            Self::OrderRate | Self::MyFilters => 40,
             Self::Klines | Self::AvgPrice => 2,
             Self::TickerPrice | Self::BookTicker => {
                 if one_symbol {
@@ -108,7 +178,7 @@ impl Endpoint {
                     80
                 }
             }
-            Self::AggTrades | Self::QueryOrder => 4,
+            Self::AggTrades | Self::QueryOrder | Self::Amend | Self::Amendments | Self::QueryList => 4,
             Self::Depth => match params.get("limit").and_then(|limit| limit.parse::<u32>().ok()).unwrap_or(100) {
                 0..=100 => 5,
                 101..=500 => 25,
@@ -129,7 +199,13 @@ impl Endpoint {
                     20
                 }
             }
-            Self::ExchangeInfo | Self::AllOrders | Self::Account | Self::Commission => 20,
+            Self::ExchangeInfo
+            | Self::AllOrders
+            | Self::Account
+            | Self::Commission
+            | Self::AllLists
+            | Self::PreventedMatches
+            | Self::Allocations => 20,
             Self::Trades => 25,
         }
     }

@@ -10,6 +10,7 @@ use super::limits::OrderCount;
 use super::market::Market;
 use super::state::{StatePersistence, StoredRef};
 use super::wire::json;
+use super::wire_list::ListStatusEvent;
 use super::wire_user::{AccountPosition, ExecutionReport};
 use crate::domain::{Asset, MarketUpdate, Symbol, Timestamp};
 use crate::matching::{AccountId, Exchange, Report, ReportKind};
@@ -20,7 +21,6 @@ pub(super) const ACCOUNT: AccountId = AccountId(1);
 /// A report on its way to the user data stream.
 struct Pending {
     report: Report,
-    execution_id: u64,
     /// The client id of the cancel request that caused it.
     request_id: Option<String>,
 }
@@ -115,8 +115,14 @@ impl Hall {
             }
             self.executions += 1;
             self.changed = true;
-            self.pending.push(Pending { report, execution_id: self.executions, request_id: request_id.map(str::to_owned) });
+            self.pending.push(Pending { report, request_id: request_id.map(str::to_owned) });
         }
+    }
+
+    /// Tells of a refusal, which changed nothing: the second half of a replacement whose first half was done.
+    pub fn note_refusal(&mut self, reports: Vec<Report>) {
+        let refused = reports.into_iter().filter(|report| matches!(report.kind, ReportKind::Rejected(_)));
+        self.pending.extend(refused.map(|report| Pending { report, request_id: None }));
     }
 
     /// A number for things that need one of their own.
@@ -140,12 +146,16 @@ impl Hall {
         let now = self.clock.now();
         let mut touched: BTreeSet<Asset> = BTreeSet::new();
         let mut last = Timestamp::EPOCH;
-        for Pending { report, execution_id, request_id } in std::mem::take(&mut self.pending) {
+        for Pending { report, request_id } in std::mem::take(&mut self.pending) {
+            if let ReportKind::List(news) = &report.kind {
+                self.fanout.publish_user(&json(&ListStatusEvent::of(news, now)));
+                continue;
+            }
             if let Some(instrument) = self.exchange.instrument(report.symbol) {
                 touched.extend([instrument.base, instrument.quote]);
             }
             last = last.max(report.at);
-            self.fanout.publish_user(&json(&ExecutionReport::of(&report, execution_id, request_id.as_deref(), now)));
+            self.fanout.publish_user(&json(&ExecutionReport::of(&report, request_id.as_deref(), now)));
         }
         let mut balances = self.exchange.balances(ACCOUNT);
         balances.retain(|balance| touched.contains(&balance.asset));

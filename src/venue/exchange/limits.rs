@@ -125,6 +125,11 @@ impl OrderCount {
         (self.short.add(now, 1), self.day.add(now, 1))
     }
 
+    /// The counts of the running 10 seconds and of the day.
+    pub fn used(&mut self, now: Timestamp) -> (u32, u32) {
+        (self.short.used(now), self.day.used(now))
+    }
+
     /// An order filled for the first time: as a taker it no longer counts, as a maker it earns room for more (Binance's sample values).
     pub fn first_fill(&mut self, role: Role, now: Timestamp) {
         let back = match role {

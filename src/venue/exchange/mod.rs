@@ -5,7 +5,7 @@
 //!
 //! One thread owns the exchange (`floor`); doors check signatures and limits and hand it jobs. The market moves every 25 ms.
 //!
-//! Served beyond Binance: klines of `5s`. Not served: conditional and list orders, replace and amend, `1w` and `1M` klines, SBE, `timeUnit`.
+//! Served beyond Binance: klines of `5s`. Not served: iceberg, trailing and pegged orders, OPO lists, SOR, `1w` and `1M` klines, SBE, `timeUnit`.
 //! The account's own orders and trades do not appear in the public market.
 //!
 //! Invariants
@@ -37,11 +37,13 @@ mod hall;
 mod interval;
 mod limits;
 mod line;
+mod lists;
 mod market;
 mod outbound;
 mod params;
 mod placement;
 mod refusal;
+mod replace;
 mod replay;
 mod reply;
 mod rest;
@@ -58,6 +60,7 @@ mod tests;
 mod topic;
 mod trading;
 mod wire;
+mod wire_list;
 mod wire_market;
 mod wire_order;
 mod wire_user;

@@ -7,6 +7,8 @@ use serde::Serialize;
 pub(super) enum ApiError {
     #[error("Mandatory parameter '{0}' was not sent, was empty/null, or malformed.")]
     Missing(&'static str),
+    #[error("Param '{0}' or '{1}' must be sent, but both were empty/null!")]
+    OneOf(&'static str, &'static str),
     #[error("Parameter '{0}' was empty.")]
     Empty(String),
     #[error("Duplicate values for a parameter detected.")]
@@ -75,6 +77,24 @@ pub(super) enum ApiError {
     NotSubscribed,
     #[error("Order does not exist.")]
     NoSuchOrder,
+    #[error("Order list does not exist.")]
+    NoSuchList,
+    #[error("Client order ID is not correct for this order ID.")]
+    OtherClientId,
+    #[error("More than {0} hours between startTime and endTime.")]
+    LongSpan(u32),
+    #[error("Invalid strategyType; it cannot be less than 1000000.")]
+    StrategyType,
+    #[error("cancelRestrictions has to be either ONLY_NEW or ONLY_PARTIALLY_FILLED.")]
+    Restrictions,
+    #[error("This symbol does not allow the specified self-trade prevention mode.")]
+    SelfTradeMode,
+    /// A kind of order that is not served.
+    #[error("{0} are not supported for this symbol.")]
+    NotSupported(&'static str),
+    /// A replacement of which at least one half failed; `data` is the JSON of both halves.
+    #[error("{}", if *.both { "Order cancel-replace failed." } else { "Order cancel-replace partially failed." })]
+    Replace { both: bool, limited: bool, data: String },
     /// The matching core's own word.
     #[error("{message}")]
     Rejected { code: i32, message: String },
@@ -98,7 +118,7 @@ impl ApiError {
             Self::NoSuchPath(_) | Self::WrongMethod | Self::Retired | Self::NoSuchMethod => -1020,
             Self::Illegal { .. } => -1100,
             Self::Duplicate => -1101,
-            Self::Missing(_) => -1102,
+            Self::Missing(_) | Self::OneOf(..) => -1102,
             Self::Empty(_) => -1105,
             Self::NotRequired(_) => -1106,
             Self::TooPrecise(_) => -1111,
@@ -107,11 +127,18 @@ impl ApiError {
             Self::Side => -1117,
             Self::Interval => -1120,
             Self::Symbol => -1121,
+            Self::LongSpan(_) => -1127,
             Self::Combination => -1128,
             Self::ResponseType | Self::BadData(_) => -1130,
             Self::WindowTooWide => -1131,
+            Self::StrategyType => -1134,
             Self::Malformed(_) => -1135,
-            Self::NoSuchOrder => -2013,
+            Self::Restrictions => -1145,
+            Self::SelfTradeMode | Self::NotSupported(_) => -1013,
+            Self::NoSuchOrder | Self::NoSuchList => -2013,
+            Self::Replace { both: false, .. } => -2021,
+            Self::Replace { both: true, .. } => -2022,
+            Self::OtherClientId => -2039,
             Self::KeyFormat => -2014,
             Self::KeyUnknown => -2015,
             Self::AlreadySubscribed => -2035,
@@ -127,8 +154,9 @@ impl ApiError {
             Self::NoSuchPath(_) => 404,
             Self::WrongMethod => 405,
             Self::Retired => 410,
+            Self::Replace { both: false, .. } => 409,
             Self::Banned { .. } => 418,
-            Self::Weight { .. } | Self::OrderCount { .. } => 429,
+            Self::Weight { .. } | Self::OrderCount { .. } | Self::Replace { limited: true, .. } => 429,
             Self::Overloaded | Self::Unknown => 503,
             _ => 400,
         }
@@ -144,8 +172,13 @@ impl ApiError {
         }
     }
 
-    /// `{"code":..,"msg":".."}`
+    /// `{"code":..,"msg":".."}`, and `"data"` for a replacement.
     pub fn body(&self) -> String {
-        super::wire::json(&Body { code: self.code(), msg: &self.to_string() })
+        let mut body = super::wire::json(&Body { code: self.code(), msg: &self.to_string() });
+        if let Self::Replace { data, .. } = self {
+            body.pop();
+            body.push_str(&format!(",\"data\":{data}}}"));
+        }
+        body
     }
 }

@@ -42,16 +42,7 @@ pub(super) fn answer(hall: &mut Hall, endpoint: Endpoint, params: &Params) -> Re
             Ok(text(&BookTickerRow::of(&symbol, best)))
         }),
         Endpoint::Ticker24h => per_symbol(hall, params, day_ticker),
-        Endpoint::PlaceOrder
-        | Endpoint::TestOrder
-        | Endpoint::QueryOrder
-        | Endpoint::CancelOrder
-        | Endpoint::OpenOrders
-        | Endpoint::CancelAll
-        | Endpoint::AllOrders
-        | Endpoint::MyTrades
-        | Endpoint::Account
-        | Endpoint::Commission => Err(ApiError::KeyFormat),
+        _ => Err(ApiError::KeyFormat),
     }
 }
 

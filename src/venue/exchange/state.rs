@@ -2,7 +2,8 @@
 //!
 //! | version | content (bincode 2, standard configuration, fields in this order) |
 //! |---|---|
-//! | 1 | seed u64, origin i64 ns (zero for a replay), executions u64, `matching::Exchange` |
+//! | 1 | the same with `matching::FirstForm`; still read |
+//! | 2 | seed u64, origin i64 ns (zero for a replay), executions u64, `matching::Exchange` |
 //!
 //! A file is replaced as a whole (write beside, sync, rename, sync the folder), so that it is always one complete state.
 
@@ -15,9 +16,10 @@ use serde::{Deserialize, Serialize};
 
 use super::ExchangeError;
 use crate::domain::Timestamp;
-use crate::matching::Exchange;
+use crate::matching::{Exchange, FirstForm};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+const FIRST_VERSION: u8 = 1;
 
 /// Takes each new state; it must be durable when this returns.
 pub type SaveState = Arc<dyn Fn(&[u8]) -> io::Result<()> + Send + Sync>;
@@ -89,10 +91,16 @@ impl StoredRef<'_> {
 impl Stored {
     pub fn decode(bytes: &[u8]) -> Result<Self, ExchangeError> {
         let (&version, rest) = bytes.split_first().ok_or(ExchangeError::StateEmpty)?;
-        if version != VERSION {
-            return Err(ExchangeError::StateVersion { found: version, known: VERSION });
-        }
-        let (stored, read) = bincode::serde::decode_from_slice(rest, bincode::config::standard())?;
+        let (stored, read) = match version {
+            VERSION => bincode::serde::decode_from_slice(rest, bincode::config::standard())?,
+            FIRST_VERSION => {
+                let (first, read): ((u64, Timestamp, u64, FirstForm), usize) =
+                    bincode::serde::decode_from_slice(rest, bincode::config::standard())?;
+                let (seed, origin, executions, exchange) = first;
+                (Self { seed, origin, executions, exchange: exchange.into() }, read)
+            }
+            found => return Err(ExchangeError::StateVersion { found, known: VERSION }),
+        };
         if read == rest.len() { Ok(stored) } else { Err(ExchangeError::StateTrailing { bytes: rest.len() - read }) }
     }
 }

@@ -4,7 +4,8 @@ use std::fmt::Display;
 
 use serde::{Serialize, Serializer};
 
-use crate::domain::{Level, OrderKind, OrderStatus, Side, TimeInForce};
+use crate::domain::{Level, ListKind, ListStatus, OrderKind, OrderListId, OrderStatus, Side, TimeInForce};
+use crate::matching::{Expiry, OrderView, Phase, SelfTradeMode, SymbolStatus};
 
 /// A decimal as the exchange prints it: a string with exactly eight places.
 #[derive(Debug, Clone, Copy)]
@@ -68,15 +69,70 @@ pub(super) const fn time_in_force(kind: OrderKind) -> &'static str {
     }
 }
 
-pub(super) const fn status(status: OrderStatus) -> &'static str {
-    match status {
-        OrderStatus::Open => "NEW",
-        OrderStatus::PartiallyFilled => "PARTIALLY_FILLED",
-        OrderStatus::Filled => "FILLED",
-        OrderStatus::Canceled => "CANCELED",
-        OrderStatus::Rejected => "REJECTED",
-        OrderStatus::Expired => "EXPIRED",
+pub(super) const fn status(order: &OrderView) -> &'static str {
+    match (order.status, order.phase, order.expiry) {
+        (OrderStatus::Open, Phase::Pending, _) => "PENDING_NEW",
+        (OrderStatus::Open, ..) => "NEW",
+        (OrderStatus::PartiallyFilled, ..) => "PARTIALLY_FILLED",
+        (OrderStatus::Filled, ..) => "FILLED",
+        (OrderStatus::Canceled, ..) => "CANCELED",
+        (OrderStatus::Rejected, ..) => "REJECTED",
+        (OrderStatus::Expired, _, Some(Expiry::SelfTrade)) => "EXPIRED_IN_MATCH",
+        (OrderStatus::Expired, ..) => "EXPIRED",
     }
+}
+
+/// Why an order expired, in the words of the exchange; `None` where it has none.
+pub(super) const fn expiry_reason(order: &OrderView) -> Option<&'static str> {
+    match order.expiry {
+        None | Some(Expiry::SelfTrade) => None,
+        Some(Expiry::UnfilledIoc) => Some("UNFILLED_IOC_QUANTITY_EXPIRED"),
+        Some(Expiry::UnfilledFok) => Some("UNFILLED_FOK_ORDER_EXPIRED"),
+        Some(Expiry::Liquidity) => Some("INSUFFICIENT_LIQUIDITY"),
+        Some(Expiry::Funds | Expiry::RefusedOnEntry) => Some("REJECTED"),
+        Some(Expiry::OcoTrigger) => Some("OCO_TRIGGER"),
+        Some(Expiry::PhaseOne) => Some("OTO_PHASE_ONE_EXPIRED"),
+    }
+}
+
+pub(super) const fn self_trade(mode: SelfTradeMode) -> &'static str {
+    match mode {
+        SelfTradeMode::None => "NONE",
+        SelfTradeMode::ExpireTaker => "EXPIRE_TAKER",
+        SelfTradeMode::ExpireMaker => "EXPIRE_MAKER",
+        SelfTradeMode::ExpireBoth => "EXPIRE_BOTH",
+    }
+}
+
+pub(super) const fn symbol_status(status: SymbolStatus) -> &'static str {
+    match status {
+        SymbolStatus::Trading => "TRADING",
+        SymbolStatus::Halt => "HALT",
+        SymbolStatus::Break => "BREAK",
+        SymbolStatus::CancelOnly => "CANCEL_ONLY",
+        SymbolStatus::EndOfDay => "END_OF_DAY",
+    }
+}
+
+pub(super) const fn contingency(kind: ListKind) -> &'static str {
+    match kind {
+        ListKind::Oco => "OCO",
+        ListKind::Oto => "OTO",
+    }
+}
+
+/// (`listStatusType`, `listOrderStatus`) as a query shows them.
+pub(super) const fn list_status(status: ListStatus) -> (&'static str, &'static str) {
+    match status {
+        ListStatus::Executing => ("EXEC_STARTED", "EXECUTING"),
+        ListStatus::AllDone => ("ALL_DONE", "ALL_DONE"),
+        ListStatus::Rejected => ("RESPONSE", "REJECT"),
+    }
+}
+
+/// `-1` for an order of no list.
+pub(super) fn list_number(list: Option<OrderListId>) -> i64 {
+    list.map_or(-1, |id| i64::try_from(id.0).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Halted, stopping or flattening: what may still leave, and what may not.
 
 use huracan::domain::{Balance, ExitReason, Money, Qty, Side, Span};
-use huracan::protocol::{Command, Event, ModelRole, Request, TradingState, VenueEvent};
+use huracan::protocol::{BalanceMismatch, Command, Event, ModelRole, Request, TradingState, VenueEvent};
 
 use crate::desk::{Desk, settings};
 
@@ -176,4 +176,54 @@ fn money_that_moved_without_us_halts_after_a_few_questions() {
     assert!((5..=12).contains(&asked), "{asked} questions in ten seconds");
     let (desk, after) = insisting(8, "10000", 30);
     assert_eq!((after, desk.requests().len()), (None, 0), "what agrees is not asked about");
+}
+
+#[test]
+fn resuming_accepts_what_the_venue_holds_and_says_so() {
+    let (mut desk, after) = insisting(8, "9500", 60);
+    assert!(after.is_some());
+    let (venue, books) = ("9500".parse().unwrap(), "10000".parse().unwrap());
+    let asset = "USDT".parse().unwrap();
+    assert_eq!(desk.session.engine.view().mismatches, [BalanceMismatch { asset, venue, books }], "what resuming would accept is shown");
+    desk.command(Command::Resume);
+    let view = desk.session.engine.view();
+    assert!(!matches!(view.trading, TradingState::Halted { .. }) && view.mismatches.is_empty(), "{:?}", view.trading);
+    assert!(view.alerts.iter().any(|a| a.text == "-500 USDT accepted as moved from outside"), "{:?}", view.alerts);
+    assert_eq!(desk.pnl().net_pnl, Some(Money::ZERO), "money that moved is no loss");
+    assert_eq!((desk.pnl().ledger_net_pnl, desk.pnl().equity), (Some(Money::ZERO), Some("9500".parse().unwrap())));
+    assert_eq!((view.day_pnl, view.drawdown), (Some(Money::ZERO), Some(huracan::domain::Bps::ZERO)), "nor does any limit count it");
+    let (halts, asked) = (desk.session.engine.counters().halts, desk.requests().len());
+    let balance = Balance { asset, free: venue, locked: Qty::ZERO };
+    for _ in 0..15 {
+        desk.run(1);
+        let at = desk.now();
+        desk.apply(Event::Venue(VenueEvent::Balances { at, balances: vec![balance] }));
+    }
+    assert_eq!((desk.session.engine.counters().halts, desk.requests().len()), (halts, asked), "books and venue agree");
+}
+
+#[test]
+fn a_difference_is_not_accepted_while_orders_work() {
+    fn a_dollar_more(said: VenueEvent) -> Option<VenueEvent> {
+        let VenueEvent::Balances { at, mut balances } = said else { return Some(said) };
+        balances.iter_mut().filter(|b| b.asset.as_str() == "USDT").for_each(|b| b.free = b.free + "1".parse().unwrap());
+        Some(VenueEvent::Balances { at, balances })
+    }
+    let mut desk = Desk::ready(9);
+    desk.run_until("a holding", |d| d.trades().iter().any(|t| t.phase == huracan::trading::execution::Phase::Holding));
+    desk.ears = Some(a_dollar_more);
+    desk.run_until("the halt", |d| d.session.engine.counters().halts == 1);
+    assert!(!desk.session.engine.view().orders.is_empty(), "a target rests");
+    let accepted = |d: &Desk| d.session.engine.view().alerts.iter().filter(|a| a.text.contains("accepted as moved")).count();
+    desk.command(Command::Resume);
+    assert!(desk.session.engine.view().alerts.iter().any(|a| a.text.contains("not accepted while orders are working")));
+    assert_eq!(accepted(&desk), 0);
+    desk.run_until("the next halt", |d| d.session.engine.counters().halts == 2);
+    desk.run_until("the end of all orders", |d| d.session.engine.view().orders.is_empty() && d.session.venue.next_due().is_none());
+    let openings = desk.openings().len();
+    desk.command(Command::Resume);
+    assert_eq!(accepted(&desk), 1);
+    assert_eq!(desk.pnl().net_pnl, desk.pnl().ledger_net_pnl);
+    desk.run_until("trading after resume", |d| d.openings().len() > openings);
+    assert_eq!(desk.session.engine.counters().halts, 2);
 }

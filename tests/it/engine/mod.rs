@@ -3,6 +3,7 @@
 mod determinism;
 mod graph;
 mod halting;
+mod late_news;
 mod limits;
 mod money;
 mod refusing;

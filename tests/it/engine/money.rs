@@ -1,8 +1,8 @@
 //! The same money counted three ways, to the last unit.
 
-use huracan::domain::Money;
+use huracan::domain::{Bps, FeeRates, Instrument, Money, Qty};
 use huracan::engine::Settings;
-use huracan::protocol::{ModelRole, Record};
+use huracan::protocol::{ModelRole, Record, Severity, VenueEvent, VenueFill};
 
 use crate::desk::{Desk, settings};
 
@@ -98,4 +98,39 @@ fn dust_is_sold_once_the_venue_takes_it() {
         assert!(dust < minimum + minimum, "{dust} of dust after {} trades", desk.session.engine.counters().trades_closed);
     }
     assert!(sold > 0, "{most} of dust, never sold");
+}
+
+/// Every fill costs a thousandth of a coin that is not traded here.
+fn in_bnb(said: VenueEvent) -> Option<VenueEvent> {
+    Some(match said {
+        VenueEvent::Fill(fill) => VenueEvent::Fill(VenueFill { fee: "0.001".parse().unwrap(), fee_asset: "BNB".parse().unwrap(), ..fill }),
+        said => said,
+    })
+}
+
+#[test]
+fn a_fee_in_a_coin_that_is_not_traded_is_kept_apart_and_told() {
+    let free = |i: Instrument| Instrument { fees: FeeRates { maker: Bps::ZERO, taker: Bps::ZERO }, ..i };
+    let mut desk = Desk::listed(18, settings(), free);
+    desk.ears = Some(in_bnb);
+    desk.open(None);
+    desk.clock();
+    desk.connect();
+    desk.learn(ModelRole::Shadow);
+    let compared = compare(&mut desk, 180);
+    let counters = desk.session.engine.counters().clone();
+    assert!(compared > 90 && counters.trades_closed >= 5 && counters.halts == 0, "{compared}: {counters:?}");
+    // What was bought is held and sold to the last unit: nothing of it went as a fee.
+    assert!(desk.costs().iter().all(|cost| cost.fees.to_f64().abs() < 1e-6), "only what the venue rounds");
+    let bnb = "BNB".parse().unwrap();
+    let snapshot = desk.session.engine.snapshot();
+    assert_eq!((snapshot.fees, snapshot.ledger.venue_balance(bnb)), (Money::ZERO, Qty::ZERO));
+    let paid: Qty = (0..counters.fills).map(|_| "0.001".parse::<Qty>().unwrap()).sum();
+    assert_eq!(snapshot.foreign[&bnb], -paid, "seen, but not ours to count");
+    let kept = |r: &Record| matches!(r, Record::Fill(f) if f.fill.fee_asset == bnb && f.fill.fee.is_positive());
+    assert_eq!(desk.records().iter().filter(|r| kept(r)).count() as u64, counters.fills, "each fill is kept as the venue stated it");
+    let alerts = desk.session.engine.view().alerts;
+    let told = alerts.iter().find(|a| a.text.contains("0.001 BNB")).unwrap();
+    assert!(told.severity == Severity::Critical && told.text.contains("not in the result"), "{told:?}");
+    assert!(!alerts.iter().any(|a| a.text.contains("equity is unknown")), "the equity is known");
 }

@@ -1,7 +1,7 @@
 //! What is missing refuses: nothing opens on what is not known.
 
 use huracan::domain::{MarketData, MarketUpdate, Span};
-use huracan::protocol::{DecisionRecord, Event, ModelRole, Refusal, Request, Verdict};
+use huracan::protocol::{DecisionRecord, Event, ModelRole, Refusal, Request, Stream, TradingState, VenueEvent, Verdict};
 
 use crate::desk::{Desk, Lens, settings};
 
@@ -132,4 +132,28 @@ fn a_clock_that_moved_opens_nothing() {
     desk.run(90);
     assert_eq!(desk.openings().len(), openings);
     assert!(refusals(&desk.decisions()).iter().any(|r| matches!(r, Refusal::ClockDrift { .. })));
+}
+
+#[test]
+fn nothing_opens_while_the_user_stream_is_down_nor_before_the_account_is_compared() {
+    let mut desk = Desk::ready(28);
+    desk.run_until("trades", |d| d.session.engine.counters().fills > 3);
+    let link = |up| Event::Venue(VenueEvent::Link { stream: Stream::User, up });
+    desk.apply(link(false));
+    let openings = desk.openings().len();
+    desk.run(30);
+    assert_eq!(desk.openings().len(), openings, "fills would go unheard");
+    assert!(!desk.session.engine.view().health.reconciled);
+    desk.apply(link(true));
+    let decisions = desk.decisions().len();
+    desk.run(60);
+    assert_eq!(desk.openings().len(), openings, "what was missed is not known yet");
+    let refused = refusals(&desk.decisions()[decisions..]);
+    assert!(refused.contains(&Refusal::NotReconciled), "{refused:?}");
+    assert_eq!(desk.session.engine.view().trading, TradingState::Starting, "and the screen says so");
+    desk.reconcile();
+    desk.run_until("an opening", |d| d.openings().len() > openings);
+    // The market's stream has no part in this.
+    desk.apply(Event::Venue(VenueEvent::Link { stream: Stream::Market, up: true }));
+    assert!(desk.session.engine.view().health.reconciled);
 }

@@ -1,9 +1,9 @@
 //! A process dies at any moment; the next one owns and owes the same.
 
-use huracan::protocol::{Command, Event, ModelRole, Severity, TradingState, VenueEvent};
+use huracan::protocol::{Command, Event, ModelRole, Record, Severity, TradingState, VenueEvent};
 use huracan::trading::execution::Phase;
 
-use crate::desk::Desk;
+use crate::desk::{Desk, settings};
 
 /// What a trade is made of; what time and marks do to it left out.
 fn essence(desk: &Desk) -> Vec<String> {
@@ -138,4 +138,41 @@ fn what_is_said_twice_counts_once() {
         assert_eq!(desk.pnl().net_pnl, desk.pnl().ledger_net_pnl);
     }
     continued(desk, "everything twice");
+}
+
+#[test]
+fn paper_trading_goes_on_after_a_restart() {
+    let mut desk = Desk::ready(48);
+    desk.run_until("closed trades", |d| d.session.engine.counters().trades_closed >= 4);
+    desk.run_until("a holding", |d| d.trades().iter().any(|t| t.phase == Phase::Holding));
+    let mut wreck = desk.crash();
+    for life in 1..=2 {
+        let last = wreck.state().ledger.last_trade();
+        let mut next = wreck.restart_on_paper();
+        next.learn(ModelRole::Shadow);
+        for _ in 0..60 {
+            next.run(1);
+            assert_eq!(next.pnl().net_pnl, next.pnl().ledger_net_pnl, "life {life}");
+        }
+        let counters = next.session.engine.counters();
+        assert!(counters.fills >= 4 && counters.halts == 0, "life {life}: {counters:?}");
+        let ids = next.records().into_iter().filter_map(|r| if let Record::Fill(f) = r { Some(f.fill.trade_id) } else { None });
+        assert!(ids.into_iter().all(|id| id > last), "life {life}: a trade has the id of an older one");
+        next.run_until("quiet", |d| d.session.venue.next_due().is_none());
+        assert_eq!(next.pnl().net_pnl, Some(next.venue_pnl()), "life {life}");
+        wreck = next.crash();
+    }
+}
+
+#[test]
+fn a_paper_account_that_never_heard_of_its_money_starts_with_it() {
+    let mut desk = Desk::closed(49, settings());
+    desk.open(None);
+    let wreck = desk.crash();
+    assert!(!wreck.state().ledger.is_opened(), "the state is kept before the account is stated");
+    let mut next = wreck.restart_on_paper();
+    assert_eq!(next.pnl().equity, Some("10000".parse().unwrap()));
+    next.learn(ModelRole::Shadow);
+    next.run_until("a trade", |d| !d.costs().is_empty());
+    assert_eq!(next.session.engine.counters().halts, 0);
 }

@@ -1,5 +1,6 @@
 //! `huracan data`: candles in, out, and looked after.
 
+mod captures;
 mod export;
 mod fetch;
 mod import;
@@ -20,6 +21,7 @@ pub fn data(context: &Context, command: DataCommand) -> Outcome {
         DataCommand::Fetch { symbol, interval, since, venue } => fetch::fetch(context, &fetch::Wanted { symbol, interval, since, venue }),
         DataCommand::List => stored::list(context),
         DataCommand::Check => stored::check(context),
+        DataCommand::Captures { out, symbol, since } => captures::captures(context, &captures::Wanted { out, symbols: symbol, since }),
         DataCommand::Export { out } => export::export(context, &out),
     }
 }

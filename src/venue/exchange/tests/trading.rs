@@ -1,5 +1,7 @@
 //! Orders, the account, the user data stream, restarts.
 
+mod lists;
+
 use super::*;
 use crate::domain::Price;
 

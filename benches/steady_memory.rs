@@ -1,0 +1,91 @@
+//! An hour of ten markets through the engine: resident memory at every fifth minute, as the system tells it (Linux), and the event rate.
+//!
+//! The engine must not grow with the events it has seen. The process holds the synthetic market beside the engine; its memory of recent hours is
+//! filled before the first reading.
+
+use std::io::Write;
+use std::time::Instant;
+
+use huracan::domain::{MarketData, MarketUpdate, RunId, Span, Symbol};
+use huracan::engine::{Engine, Settings};
+use huracan::matching::flow::{Flow, FlowConfig};
+use huracan::protocol::{Event, Mode, RunOpened, Stamp};
+
+const MARKETS: usize = 10;
+const MINUTES: i64 = 60;
+
+/// Resident bytes; `None` where the system does not say.
+fn resident() -> Option<u64> {
+    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
+    statm.split_whitespace().nth(1)?.parse::<u64>().ok().map(|pages| pages * 4_096)
+}
+
+/// The usual markets again and again under other names.
+fn config() -> FlowConfig {
+    let mut config = FlowConfig::usual(7, huracan::domain::Timestamp::from_millis(1_704_067_200_000));
+    let usual = config.symbols.clone();
+    config.symbols = (0..MARKETS)
+        .map(|n| {
+            let mut market = usual[n % usual.len()].clone();
+            let base = format!("C{n:02}");
+            market.instrument.symbol = format!("{base}USDT").parse().expect("a symbol");
+            market.instrument.base = base.parse().expect("an asset");
+            market
+        })
+        .collect();
+    config
+}
+
+fn main() {
+    let mut out = std::io::stdout().lock();
+    let mut flow = Flow::new(config());
+    let symbols: Vec<Symbol> = flow.config().symbols.iter().map(|s| s.instrument.symbol).collect();
+    let mut settings: Settings = serde_json::from_str(include_str!("settings.json")).expect("the bench's settings are valid");
+    settings.symbols.clone_from(&symbols);
+    let mut engine = Engine::new(settings.clone());
+    let mut effects = Vec::new();
+    let from = flow.origin() + Span::from_secs(7_200);
+    let opened = RunOpened {
+        run: RunId(1),
+        mode: Mode::Paper,
+        venue: "bench".to_owned(),
+        code_version: String::new(),
+        settings: serde_json::to_string(&settings).expect("settings print"),
+        settings_hash: String::new(),
+        carried: None,
+    };
+    engine.apply(Stamp { seq: 1, at: from }, Event::RunOpened(Box::new(opened)), &mut effects);
+    let (mut seq, mut busy) = (1, std::time::Duration::ZERO);
+    let mut apply = |update: MarketUpdate| {
+        seq += 1;
+        engine.apply(Stamp { seq, at: update.local_time }, Event::Market(update), &mut effects);
+        effects.clear();
+        seq
+    };
+    for symbol in &symbols {
+        let data = MarketData::Snapshot(flow.snapshot(*symbol, from).expect("the market has begun"));
+        apply(MarketUpdate { symbol: *symbol, exchange_time: Some(from), local_time: from, data });
+        // The market's own memory of the hours to come.
+        flow.mid(*symbol, from + Span::from_secs(3_600));
+    }
+    let mut told = Vec::new();
+    for minute in 0..MINUTES {
+        let at = from + Span::from_secs(60 * minute);
+        let updates = flow.updates(&symbols, at + Span::from_nanos(1), at + Span::from_secs(60));
+        let begun = Instant::now();
+        let mut events = 0;
+        for update in updates {
+            events = apply(update);
+        }
+        busy += begun.elapsed();
+        if (minute + 1) % 5 == 0 {
+            let mib = resident().map_or(f64::NAN, |bytes| bytes as f64 / f64::from(1 << 20));
+            told.push(mib);
+            let rate = events as f64 / busy.as_secs_f64();
+            writeln!(out, "minute {:2}: {events:7} events, {mib:6.1} MiB resident, {rate:9.0} events/s", minute + 1)
+                .expect("standard output");
+        }
+    }
+    let growth = told.last().zip(told.get(1)).map_or(f64::NAN, |(last, early)| last - early);
+    writeln!(out, "from minute 10 to minute 60 memory grew by {growth:.1} MiB").expect("standard output");
+}

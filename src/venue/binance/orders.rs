@@ -1,0 +1,148 @@
+//! The questions about orders and the account, once for both ways of sending them.
+
+use super::error::{Call, ClientError};
+use super::http::Terms;
+use super::limiter::Cost;
+use super::query::Query;
+use super::rest_account::{AccountOrder, AccountState, Commission, OpenOrders, Placed};
+use super::rest_wire::{AccountWire, AmendedWire, Cancelled, CommissionWire, OrderWire, open_orders};
+use super::transport::{Ask, Transport};
+use crate::domain::{ClientOrderId, NewOrder, OrderKind, Qty, Side, Symbol, TimeInForce};
+use crate::protocol::VenueOrder;
+
+pub(super) const ORDER: &str = "/api/v3/order";
+
+pub(super) const fn ask(method: &'static str, path: &'static str, ws: &'static str, query: Query, terms: Terms) -> Ask {
+    Ask { call: Call { method, path }, method: ws, query, terms }
+}
+
+/// Sends an order once. An error's `fate()` says whether it may still be live.
+pub(super) async fn place(via: &impl Transport, order: &NewOrder, opening: bool) -> Result<Placed, ClientError> {
+    let ask = ask("POST", ORDER, "order.place", order_params(order), Terms::placement(1, opening));
+    let wire: OrderWire = via.ask(&ask).await?;
+    if wire.our_id() != Some(order.id) || wire.symbol() != order.symbol {
+        return Err(ClientError::Contradiction { call: ask.call, what: "a placement answered for another order" });
+    }
+    Ok(wire.placed(order.id))
+}
+
+/// Lets the venue check an order without placing it.
+pub(super) async fn test(via: &impl Transport, order: &NewOrder) -> Result<(), ClientError> {
+    let terms = Terms::private(1);
+    let _empty: serde_json::Value = via.ask(&ask("POST", "/api/v3/order/test", "order.test", order_params(order), terms)).await?;
+    Ok(())
+}
+
+/// The rates that an order would be charged.
+pub(super) async fn test_commission(via: &impl Transport, order: &NewOrder) -> Result<Commission, ClientError> {
+    let query = order_params(order).with("computeCommissionRates", true);
+    let wire: CommissionWire = via.ask(&ask("POST", "/api/v3/order/test", "order.test", query, Terms::private(20))).await?;
+    Ok(wire.commission())
+}
+
+/// Cancels by our id; asking twice does no harm, so trouble on the way is retried.
+pub(super) async fn cancel(via: &impl Transport, id: ClientOrderId, symbol: Symbol) -> Result<VenueOrder, ClientError> {
+    let query = Query::new().with("symbol", symbol).with("origClientOrderId", id);
+    let ask = ask("DELETE", ORDER, "order.cancel", query, Terms::cancel());
+    let orders: Vec<VenueOrder> = via.ask::<Cancelled>(&ask).await?.orders().filter_map(|o| Some(o.order(o.our_id()?))).collect();
+    // One leg of a list ends the whole list, which is then what is answered.
+    orders
+        .into_iter()
+        .find(|o| o.id == id)
+        .ok_or(ClientError::Contradiction { call: ask.call, what: "a cancel answered for another order" })
+}
+
+/// Cancels every order of a market; orders of ours that ended, and how many of others did. None open is no error.
+pub(super) async fn cancel_all(via: &impl Transport, symbol: Symbol) -> Result<OpenOrders, ClientError> {
+    let ask = ask("DELETE", "/api/v3/openOrders", "openOrders.cancelAll", Query::new().with("symbol", symbol), Terms::cancel());
+    let told: Vec<Cancelled> = match via.ask(&ask).await {
+        Err(error) if error.is_unknown_order() => return Ok(OpenOrders::default()),
+        other => other?,
+    };
+    let all: Vec<OrderWire> = told.into_iter().flat_map(Cancelled::into_orders).collect();
+    let ours: Vec<VenueOrder> = all.iter().filter_map(|o| Some(o.order(o.our_id()?))).collect();
+    let foreign = u32::try_from(all.len() - ours.len()).unwrap_or(u32::MAX);
+    Ok(OpenOrders { ours, foreign })
+}
+
+/// Makes a resting order smaller in its place in the queue; `qty` is its new whole quantity. The order keeps our id.
+pub(super) async fn amend(via: &impl Transport, id: ClientOrderId, symbol: Symbol, qty: Qty) -> Result<VenueOrder, ClientError> {
+    // Without a new id the venue would invent one and the order would no longer be ours.
+    let query = Query::new().with("symbol", symbol).with("origClientOrderId", id).with("newClientOrderId", id).with("newQty", qty);
+    let terms = Terms { repeatable: false, cost: Cost { weight: 4, ..Terms::cancel().cost }, ..Terms::cancel() };
+    let ask = ask("PUT", "/api/v3/order/amend/keepPriority", "order.amend.keepPriority", query, terms);
+    let wire: AmendedWire = via.ask(&ask).await?;
+    wire.order(id).ok_or(ClientError::Contradiction { call: ask.call, what: "an amendment answered for another order" })
+}
+
+/// One order of ours, by our id.
+pub(super) async fn query(via: &impl Transport, id: ClientOrderId, symbol: Symbol) -> Result<VenueOrder, ClientError> {
+    let query = Query::new().with("symbol", symbol).with("origClientOrderId", id);
+    let wire: OrderWire = via.ask(&ask("GET", ORDER, "order.status", query, Terms::private(4))).await?;
+    Ok(wire.order(id))
+}
+
+pub(super) async fn open(via: &impl Transport, symbol: Symbol) -> Result<OpenOrders, ClientError> {
+    let ask = ask("GET", "/api/v3/openOrders", "openOrders.status", Query::new().with("symbol", symbol), Terms::private(6));
+    let rows: Vec<OrderWire> = via.ask(&ask).await?;
+    Ok(open_orders(&rows))
+}
+
+/// Orders of one market, ended ones too, from an id on (the newest without one), oldest first; at most 1,000.
+pub(super) async fn all(via: &impl Transport, query: Query) -> Result<Vec<AccountOrder>, ClientError> {
+    let rows: Vec<OrderWire> = via.ask(&ask("GET", "/api/v3/allOrders", "allOrders", query, Terms::private(20))).await?;
+    Ok(rows.iter().map(OrderWire::account_order).collect())
+}
+
+pub(super) async fn account(via: &impl Transport) -> Result<AccountState, ClientError> {
+    let wire: AccountWire = via.ask(&ask("GET", "/api/v3/account", "account.status", Query::new(), Terms::private(20))).await?;
+    Ok(wire.state())
+}
+
+/// Everything about an order but who signs it.
+pub(super) fn order_params(order: &NewOrder) -> Query {
+    Query::new()
+        .with("symbol", order.symbol)
+        .with("side", side_name(order.side))
+        .with("type", type_name(order.kind))
+        .with_some("timeInForce", time_in_force(order.kind))
+        .with("quantity", order.qty)
+        .with_some("price", order.kind.price())
+        .with_some("stopPrice", order.kind.stop())
+        .with("newClientOrderId", order.id)
+        .with("newOrderRespType", "FULL")
+}
+
+pub(super) const fn type_name(kind: OrderKind) -> &'static str {
+    match kind {
+        OrderKind::LimitMaker { .. } => "LIMIT_MAKER",
+        OrderKind::Limit { .. } => "LIMIT",
+        OrderKind::Market => "MARKET",
+        OrderKind::StopLoss { .. } => "STOP_LOSS",
+        OrderKind::StopLossLimit { .. } => "STOP_LOSS_LIMIT",
+        OrderKind::TakeProfit { .. } => "TAKE_PROFIT",
+        OrderKind::TakeProfitLimit { .. } => "TAKE_PROFIT_LIMIT",
+    }
+}
+
+pub(super) const fn side_name(side: Side) -> &'static str {
+    match side {
+        Side::Buy => "BUY",
+        Side::Sell => "SELL",
+    }
+}
+
+/// A limit-maker order has none, and sending one is an error.
+pub(super) const fn time_in_force(kind: OrderKind) -> Option<&'static str> {
+    let time_in_force = match kind {
+        OrderKind::Limit { time_in_force, .. }
+        | OrderKind::StopLossLimit { time_in_force, .. }
+        | OrderKind::TakeProfitLimit { time_in_force, .. } => time_in_force,
+        OrderKind::LimitMaker { .. } | OrderKind::Market | OrderKind::StopLoss { .. } | OrderKind::TakeProfit { .. } => return None,
+    };
+    Some(match time_in_force {
+        TimeInForce::Gtc => "GTC",
+        TimeInForce::Ioc => "IOC",
+        TimeInForce::Fok => "FOK",
+    })
+}
