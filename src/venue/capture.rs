@@ -186,7 +186,7 @@ pub fn read_update(json: &str, market: Option<Symbol>, local_time: Timestamp) ->
         Frame::Snapshot(snapshot) => {
             market.map(|symbol| MarketUpdate { symbol, exchange_time: None, local_time, data: MarketData::Snapshot(snapshot) })
         }
-        Frame::Shutdown | Frame::Other => None,
+        Frame::Shutdown | Frame::Refused { .. } | Frame::Other => None,
     })
 }
 

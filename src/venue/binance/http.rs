@@ -13,11 +13,11 @@ use super::clock::{ClockSample, LocalClock, VenueClock};
 use super::endpoint::{Credentials, Endpoint, is_loopback};
 use super::error::{Call, ClientError};
 use super::limiter::{Admission, Booking, Cost, Count, LimitKind, Limiter, Urgency};
+use super::market_wire::TimeWire;
 use super::query::Query;
 use super::rules::RuleBook;
 use super::transport::{Ask, Transport};
 use crate::domain::Timestamp;
-use crate::venue::market_frame::venue_time;
 
 /// The venue gives up on a request after 10 s (-1007); we give up after it.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(12);
@@ -185,15 +185,10 @@ impl Http {
         best.ok_or(trouble)
     }
 
-    pub async fn server_time(&self) -> Result<Timestamp, ClientError> {
-        #[derive(Deserialize)]
-        struct ServerTime {
-            #[serde(rename = "serverTime")]
-            server_time: i64,
-        }
+    async fn server_time(&self) -> Result<Timestamp, ClientError> {
         // Not through `call`: it measures the clock itself.
-        let answer: ServerTime = self.once(TIME, &Query::new(), Terms::public(1)).await?;
-        Ok(venue_time(answer.server_time))
+        let answer: TimeWire = self.once(TIME, &Query::new(), Terms::public(1)).await?;
+        Ok(answer.time())
     }
 
     async fn once<T: DeserializeOwned>(&self, call: Call, query: &Query, terms: Terms) -> Result<T, ClientError> {

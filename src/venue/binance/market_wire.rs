@@ -121,6 +121,18 @@ pub(super) fn levels(wire: Vec<LevelWire>) -> Vec<Level> {
 }
 
 #[derive(Deserialize)]
+pub(super) struct TimeWire {
+    #[serde(rename = "serverTime")]
+    server_time: i64,
+}
+
+impl TimeWire {
+    pub fn time(&self) -> Timestamp {
+        venue_time(self.server_time)
+    }
+}
+
+#[derive(Deserialize)]
 pub(super) struct AggTradeWire {
     a: u64,
     p: Num<Price>,

@@ -6,9 +6,17 @@
 //! 1. An order whose fate is not proven is unknown, never refused (`error::tests::an_order_is_refused_only_when_the_venue_says_so`,
 //!    `tests::a_placement_with_an_unreadable_answer_is_unknown_and_sent_once`).
 //! 2. Secrets appear in no text (`endpoint::tests::credentials_are_hidden`, `tests::errors_never_show_key_secret_or_signature`).
-//! 3. Signatures match the documented vectors (`query::tests::*_match_the_documented_vectors`).
-//! 4. After a 429 or 418 nothing is sent until the venue allows it (`tests::after_429_everything_waits_as_long_as_told`).
-//! 5. A book is announced broken before it is announced again (`gateway::tests::a_broken_market_stream_is_announced_and_comes_back`).
+//! 3. Signatures match the documented vectors (`query::tests::*_match_the_documented_vectors`,
+//!    `keys::tests::ed25519_signatures_match_the_documented_vectors`).
+//! 4. After a 429 or 418 nothing is sent until the venue allows it, over either API and after a restart
+//!    (`tests::after_429_everything_waits_as_long_as_told`, `test_ws_api::a_ban_told_over_the_socket_stops_rest_too`,
+//!    `limiter::tests::a_ban_outlives_a_restart_and_its_end_is_told`).
+//! 5. A request that may have left is not sent again, a request that did not leave may take another way
+//!    (`test_ws_api::an_order_that_was_sent_and_not_answered_is_unknown_and_goes_nowhere_else`,
+//!    `test_ws_api::an_order_that_could_not_leave_goes_over_rest`).
+//! 6. No answer makes the client panic or ask without end
+//!    (`test_limits::bad_answers_are_typed_errors_that_show_where_and_what_and_cause_no_storm`).
+//! 7. A book is announced broken before it is announced again (`gateway::tests::a_broken_market_stream_is_announced_and_comes_back`).
 //!
 //! *Never*: decide anything; let a wire type escape; send a placement twice.
 
@@ -52,11 +60,17 @@ mod watch;
 mod ws_api;
 
 #[cfg(test)]
+mod test_calls;
+#[cfg(test)]
+mod test_limits;
+#[cfg(test)]
 mod test_stage;
 #[cfg(test)]
 mod test_streams;
 #[cfg(test)]
 mod test_venue;
+#[cfg(test)]
+mod test_ws_api;
 #[cfg(test)]
 mod tests;
 

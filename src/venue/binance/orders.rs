@@ -5,9 +5,10 @@ use super::http::Terms;
 use super::limiter::Cost;
 use super::query::Query;
 use super::rest_account::{AccountOrder, AccountState, Commission, OpenOrders, Placed};
+use super::market_wire::TimeWire;
 use super::rest_wire::{AccountWire, AmendedWire, Cancelled, CommissionWire, OrderWire, open_orders};
 use super::transport::{Ask, Transport};
-use crate::domain::{ClientOrderId, NewOrder, OrderKind, Qty, Side, Symbol, TimeInForce};
+use crate::domain::{ClientOrderId, NewOrder, OrderKind, Qty, Side, Symbol, TimeInForce, Timestamp};
 use crate::protocol::VenueOrder;
 
 pub(super) const ORDER: &str = "/api/v3/order";
@@ -24,6 +25,16 @@ pub(super) async fn place(via: &impl Transport, order: &NewOrder, opening: bool)
         return Err(ClientError::Contradiction { call: ask.call, what: "a placement answered for another order" });
     }
     Ok(wire.placed(order.id))
+}
+
+pub(super) async fn ping(via: &impl Transport) -> Result<(), ClientError> {
+    let _empty: serde_json::Value = via.ask(&ask("GET", "/api/v3/ping", "ping", Query::new(), Terms::public(1))).await?;
+    Ok(())
+}
+
+pub(super) async fn server_time(via: &impl Transport) -> Result<Timestamp, ClientError> {
+    let wire: TimeWire = via.ask(&ask("GET", "/api/v3/time", "time", Query::new(), Terms::public(1))).await?;
+    Ok(wire.time())
 }
 
 /// Lets the venue check an order without placing it.

@@ -9,6 +9,7 @@ use super::endpoint::{Credentials, Endpoint};
 use super::error::{Call, ClientError};
 use super::http::{Http, SharedHttp, Terms};
 use super::market_wire::{DepthSnapshotWire, KlineWire, PublicTradeWire, levels};
+use super::orders;
 use super::query::Query;
 use super::rules::{ExchangeRules, MarketRules};
 use super::rules_wire::ExchangeInfoWire;
@@ -72,7 +73,7 @@ impl RestClient {
     }
 
     pub async fn server_time(&self) -> Result<Timestamp, ClientError> {
-        self.http.server_time().await
+        orders::server_time(&*self.http).await
     }
 
     /// Measures the venue's clock by several round trips and keeps the best.
@@ -81,8 +82,7 @@ impl RestClient {
     }
 
     pub async fn ping(&self) -> Result<(), ClientError> {
-        let _empty: serde_json::Value = self.http.call(get("/api/v3/ping"), Query::new(), Terms::public(1)).await?;
-        Ok(())
+        orders::ping(&*self.http).await
     }
 
     /// The markets' rules, in the order asked. `fees` fills the instruments until the account's own are known.

@@ -5,7 +5,7 @@ use super::*;
 use crate::domain::{Bps, ClientOrderId, FeeRates, Interval, NewOrder, OrderKind, RunId, Side, Timestamp};
 use crate::protocol::VenueRefusal;
 
-fn order() -> NewOrder {
+pub(super) fn order() -> NewOrder {
     NewOrder {
         id: ClientOrderId { run: RunId(0x1f), sequence: 0x2a },
         symbol: "BTCUSDT".parse().unwrap(),
@@ -15,11 +15,11 @@ fn order() -> NewOrder {
     }
 }
 
-const PLACED: &str = r#"{"symbol":"BTCUSDT","orderId":28,"orderListId":-1,"clientOrderId":"h000000000000001f-2a","transactTime":1507725176595,
+pub(super) const PLACED: &str = r#"{"symbol":"BTCUSDT","orderId":28,"orderListId":-1,"clientOrderId":"h000000000000001f-2a","transactTime":1507725176595,
     "price":"60000.1","origQty":"0.5","executedQty":"0.2","status":"PARTIALLY_FILLED","timeInForce":"GTC","type":"LIMIT","side":"BUY",
     "fills":[{"price":"60000.0","qty":"0.2","commission":"0.0002","commissionAsset":"BTC","tradeId":56}]}"#;
-const TIME: &str = "/api/v3/time";
-const ORDER: &str = "/api/v3/order";
+pub(super) const TIME: &str = "/api/v3/time";
+pub(super) const ORDER: &str = "/api/v3/order";
 
 #[tokio::test]
 async fn a_read_is_asked_again_after_trouble_on_the_way() {

@@ -8,14 +8,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use futures_util::SinkExt;
+use futures_util::{SinkExt, StreamExt};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, timeout};
-use tokio_tungstenite::tungstenite::{Bytes, Message, Utf8Bytes};
+use tokio_tungstenite::tungstenite::{self, Bytes, Message, Utf8Bytes};
 
 use super::error::{Call, ClientError};
 use super::http::{SharedHttp, VenueErrorWire};
@@ -23,7 +23,7 @@ use super::limiter::Count;
 use super::number::Lenient;
 use super::outbox::described;
 use super::rules_wire::RateLimitWire;
-use super::socket::{Arrived, Pauses, Socket, SocketError, connect, lifetime, part, read};
+use super::socket::{Pauses, Socket, SocketError, connect, part};
 use super::transport::{Ask, Transport};
 use crate::domain::Timestamp;
 
@@ -33,6 +33,9 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 const PING_EVERY: Duration = Duration::from_secs(20);
 const DEAD_AFTER: Duration = Duration::from_secs(50);
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// The venue cuts connections at 24 h; this one is renewed before, at no fixed hour.
+const LIFE: Duration = Duration::from_secs(22 * 3_600);
+const LIFE_SPREAD_SECS: u64 = 3_600;
 const CONNECTION_WEIGHT: u32 = 2;
 const QUEUE: usize = 256;
 const SHOWN_CHARS: usize = 120;
@@ -59,6 +62,23 @@ enum Undone {
     NotSent,
     /// It left, wholly or in part.
     Lost(&'static str),
+}
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error("no connection")]
+    NotMade(#[source] SocketError),
+    #[error("the connection broke")]
+    Broke(#[source] Box<tungstenite::Error>),
+    #[error("the venue closed the connection")]
+    Closed,
+    #[error("no sign of life for {} s", .0.as_secs())]
+    Silent(Duration),
+    #[error("a message could not be written within {} s", WRITE_TIMEOUT.as_secs())]
+    Stuck,
+    #[error("it is renewed before its 24 h limit, or the venue announced its shutdown")]
+    Renewed,
 }
 
 /// The other end: run it beside the program.
@@ -178,12 +198,12 @@ impl Connection {
     }
 
     /// A connection, or why there is none; `None` at the end of the program. Requests are turned away meanwhile.
-    async fn connected(&mut self, pause: Duration) -> Option<Result<Socket, SocketError>> {
+    async fn connected(&mut self, pause: Duration) -> Option<Result<Socket, Ended>> {
         let http = self.http.clone();
         let connecting = async move {
             tokio::time::sleep(pause).await;
             http.turn(CONNECTION_WEIGHT).await;
-            connect(&http.endpoint().ws_api).await
+            connect(&http.endpoint().ws_api).await.map_err(Ended::NotMade)
         };
         tokio::pin!(connecting);
         loop {
@@ -195,7 +215,7 @@ impl Connection {
     }
 
     /// Serves one connection to its end; `None` at the end of the program.
-    async fn serve(&mut self, mut socket: Socket) -> Option<SocketError> {
+    async fn serve(&mut self, mut socket: Socket) -> Option<Ended> {
         let mut waiting = BTreeMap::new();
         let ended = self.converse(&mut socket, &mut waiting).await;
         for answer in waiting.into_values() {
@@ -207,8 +227,8 @@ impl Connection {
         ended
     }
 
-    async fn converse(&mut self, socket: &mut Socket, waiting: &mut Waiting) -> Option<SocketError> {
-        let (born, life) = (Instant::now(), lifetime());
+    async fn converse(&mut self, socket: &mut Socket, waiting: &mut Waiting) -> Option<Ended> {
+        let (born, life) = (Instant::now(), LIFE + Duration::from_secs(rand::random_range(0..LIFE_SPREAD_SECS)));
         let (mut last_sign, mut pinged) = (born, born);
         let mut leaving = false;
         let mut look = tokio::time::interval(LOOK_EVERY);
@@ -222,39 +242,45 @@ impl Connection {
                     Some(letter) if letter.answer.is_closed() => {}
                     Some(letter) => {
                         waiting.insert(letter.id, letter.answer);
-                        match timeout(WRITE_TIMEOUT, socket.send(Message::text(letter.text))).await {
-                            Ok(Ok(())) => {}
-                            Ok(Err(source)) => return Some(SocketError::transport(source)),
-                            Err(_) => return Some(SocketError::Stale(WRITE_TIMEOUT)),
+                        if let Err(why) = write(socket, Message::text(letter.text)).await {
+                            return Some(why);
                         }
                     }
                 },
-                arrived = read(socket) => {
+                arrived = socket.next() => {
                     last_sign = Instant::now();
                     match arrived {
-                        Ok(Arrived::Text(text)) => leaving |= hear(text, waiting),
-                        Ok(Arrived::Binary | Arrived::SignOfLife) => {}
-                        Err(why) => return Some(why),
+                        Some(Ok(Message::Text(text))) => leaving |= hear(text, waiting),
+                        Some(Ok(Message::Close(_))) | None => return Some(Ended::Closed),
+                        Some(Ok(_)) => {}
+                        Some(Err(source)) => return Some(Ended::Broke(Box::new(source))),
                     }
                 }
                 _ = look.tick() => {
                     if last_sign.elapsed() >= DEAD_AFTER {
-                        return Some(SocketError::Stale(DEAD_AFTER));
+                        return Some(Ended::Silent(DEAD_AFTER));
                     }
                     leaving |= born.elapsed() >= life;
                     waiting.retain(|_, answer| !answer.is_closed());
                     if leaving && waiting.is_empty() {
-                        return Some(SocketError::Aged);
+                        return Some(Ended::Renewed);
                     }
                     if pinged.elapsed() >= PING_EVERY {
                         pinged = Instant::now();
-                        if let Err(source) = socket.send(Message::Ping(Bytes::new())).await {
-                            return Some(SocketError::transport(source));
+                        if let Err(why) = write(socket, Message::Ping(Bytes::new())).await {
+                            return Some(why);
                         }
                     }
                 }
             }
         }
+    }
+}
+
+async fn write(socket: &mut Socket, message: Message) -> Result<(), Ended> {
+    match timeout(WRITE_TIMEOUT, socket.send(message)).await {
+        Ok(written) => written.map_err(|source| Ended::Broke(Box::new(source))),
+        Err(_) => Err(Ended::Stuck),
     }
 }
 
