@@ -182,6 +182,12 @@ pub struct ExchangeArgs {
     /// What shall go wrong, as a JSON array of rules; while it runs, `/control/faults` takes more.
     #[arg(long, value_name = "FILE")]
     pub faults: Option<PathBuf>,
+    /// A public key of the account beside its HMAC pair: PEM, RSA or Ed25519; may be given several times.
+    #[arg(long, value_name = "FILE")]
+    pub public_key: Vec<PathBuf>,
+    /// Refuse parameters that an endpoint does not read (-1104).
+    #[arg(long)]
+    pub strict: bool,
 }
 
 #[derive(Debug, Subcommand)]

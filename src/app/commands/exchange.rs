@@ -14,7 +14,9 @@ use crate::domain::{Asset, Instrument, Interval, Qty, Span, Symbol};
 use crate::market::merge_by_local_time;
 use crate::matching::flow::FlowConfig;
 use crate::venue::capture::CaptureReader;
-use crate::venue::exchange::{DoorRules, ExchangeServer, FaultRule, MarketSource, Recording, Running, ServerConfig, StatePersistence};
+use crate::venue::exchange::{
+    DoorRules, ExchangeServer, FaultRule, MarketSource, PublicKey, Recording, Running, ServerConfig, StatePersistence,
+};
 use crate::venue::infer_instrument;
 
 /// What a program needs to trade there.
@@ -25,6 +27,8 @@ struct Ready<'a> {
     ws_api: &'a str,
     api_key: &'a str,
     api_secret: &'a str,
+    /// API keys that belong to the public keys given, in their order.
+    public_api_keys: &'a [String],
 }
 
 /// Runs until the process is asked to end.
@@ -45,11 +49,12 @@ pub fn exchange(context: &Context, args: ExchangeArgs) -> Outcome {
 }
 
 fn announce(context: &Context, running: &Running) -> Outcome {
-    let Running { rest, ws, ws_api, api_key, api_secret, .. } = running;
-    context.out.answer(&Ready { rest, ws, ws_api, api_key, api_secret }, || {
+    let Running { rest, ws, ws_api, api_key, api_secret, public_api_keys, .. } = running;
+    context.out.answer(&Ready { rest, ws, ws_api, api_key, api_secret, public_api_keys }, || {
         let venue = &context.config.venue;
+        let public: String = public_api_keys.iter().map(|key| format!("public key  {key}\n")).collect();
         format!(
-            "rest        {rest}\nws          {ws}\nws_api      {ws_api}\napi_key     {api_key}\napi_secret  {api_secret}\n\
+            "rest        {rest}\nws          {ws}\nws_api      {ws_api}\napi_key     {api_key}\napi_secret  {api_secret}\n{public}\
              export {}={api_key}\nexport {}={api_secret}",
             venue.api_key_env, venue.api_secret_env
         )
@@ -83,8 +88,19 @@ fn server_config(context: &Context, args: ExchangeArgs) -> Outcome<ServerConfig>
         balances,
         seed,
         speed: args.speed,
-        doors: DoorRules { faults: faults(args.faults.as_deref())? },
+        doors: DoorRules {
+            faults: faults(args.faults.as_deref())?,
+            public_keys: args.public_key.iter().map(|path| public_key(path)).collect::<Outcome<_>>()?,
+            strict: args.strict,
+            ..DoorRules::default()
+        },
     })
+}
+
+/// A key of the account beside its HMAC pair.
+fn public_key(path: &Path) -> Outcome<PublicKey> {
+    let text = std::fs::read_to_string(path).map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))?;
+    PublicKey::from_pem(&text).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
 }
 
 /// What shall go wrong.

@@ -3,9 +3,9 @@
 use super::error::{Call, ClientError};
 use super::http::Terms;
 use super::limiter::Cost;
+use super::market_wire::TimeWire;
 use super::query::Query;
 use super::rest_account::{AccountOrder, AccountState, Commission, OpenOrders, Placed};
-use super::market_wire::TimeWire;
 use super::rest_wire::{AccountWire, AmendedWire, Cancelled, CommissionWire, OrderWire, open_orders};
 use super::transport::{Ask, Transport};
 use crate::domain::{ClientOrderId, NewOrder, OrderKind, Qty, Side, Symbol, TimeInForce, Timestamp};

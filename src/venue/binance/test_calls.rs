@@ -4,8 +4,8 @@ use super::test_venue::{TestVenue, fail, ok};
 use super::tests::{ORDER, PLACED, order};
 use super::*;
 use crate::domain::{
-    ClientOrderId, ListLegs, ListStatus, NewOrder, NewOrderList, OrderId, OrderKind, OrderStatus, RunId, Side, Span, TimeInForce, Timestamp,
-    TradeId,
+    ClientOrderId, ListLegs, ListStatus, NewOrder, NewOrderList, OrderId, OrderKind, OrderStatus, RunId, Side, Span, TimeInForce,
+    Timestamp, TradeId,
 };
 use crate::protocol::VenueRefusal;
 
@@ -50,7 +50,8 @@ async fn a_replacement_settles_each_half_by_itself() {
         "cancelResponse":{},"newOrderResponse":{{"code":-2010,"msg":"Order would immediately match and take."}}}}}}"#,
         canceled()
     );
-    let whole = format!(r#"{{"cancelResult":"SUCCESS","newOrderResult":"SUCCESS","cancelResponse":{},"newOrderResponse":{placed}}}"#, canceled());
+    let whole =
+        format!(r#"{{"cancelResult":"SUCCESS","newOrderResult":"SUCCESS","cancelResponse":{},"newOrderResponse":{placed}}}"#, canceled());
     let neither = r#"{"code":-2022,"msg":"Order cancel-replace failed.","data":{"cancelResult":"FAILURE","newOrderResult":"NOT_ATTEMPTED",
         "cancelResponse":{"code":-2011,"msg":"Unknown order sent."},"newOrderResponse":null}}"#;
     let venue = TestVenue::start(move |_, before| match before.len() {
@@ -74,7 +75,11 @@ async fn a_replacement_settles_each_half_by_itself() {
     assert_eq!(replace().await.unwrap_err().fate(), Fate::Unknown);
     let seen = venue.seen("/api/v3/order/cancelReplace");
     assert_eq!(seen.len(), 6, "none is sent twice");
-    assert!(seen[0].params.contains("cancelReplaceMode=STOP_ON_FAILURE&cancelOrigClientOrderId=h000000000000001f-2a"), "{}", seen[0].params);
+    assert!(
+        seen[0].params.contains("cancelReplaceMode=STOP_ON_FAILURE&cancelOrigClientOrderId=h000000000000001f-2a"),
+        "{}",
+        seen[0].params
+    );
 }
 
 #[tokio::test]
@@ -91,7 +96,10 @@ async fn an_amended_order_keeps_our_id() {
     let amended = client.amend(order().id, order().symbol, "5".parse().unwrap()).await.unwrap();
     assert_eq!((amended.id, amended.qty.to_string().as_str(), amended.status), (order().id, "5", OrderStatus::Open));
     let seen = &venue.seen("/api/v3/order/amend/keepPriority")[0];
-    assert_eq!((seen.method.as_str(), seen.param("newClientOrderId"), seen.param("newQty")), ("PUT", Some("h000000000000001f-2a"), Some("5")));
+    assert_eq!(
+        (seen.method.as_str(), seen.param("newClientOrderId"), seen.param("newQty")),
+        ("PUT", Some("h000000000000001f-2a"), Some("5"))
+    );
     assert!(matches!(client.amend(order().id, order().symbol, "5".parse().unwrap()).await.unwrap_err().fate(), Fate::Refused(_)));
 }
 
@@ -196,7 +204,8 @@ async fn further_pages_of_trades_go_by_id_and_stop_at_the_last_moment() {
 
 #[tokio::test]
 async fn orders_of_the_past_and_of_others_are_stated() {
-    let venue = TestVenue::start(|_, _| ok(format!("[{},{PLACED}]", PLACED.replace("h000000000000001f-2a", "web_1").replace("-1", "9")))).await;
+    let venue =
+        TestVenue::start(|_, _| ok(format!("[{},{PLACED}]", PLACED.replace("h000000000000001f-2a", "web_1").replace("-1", "9")))).await;
     let orders = venue.client().all_orders(order().symbol, OrdersOf::From(OrderId(28))).await.unwrap();
     assert_eq!((orders[0].id, orders[0].client_id.as_str(), orders[0].list.map(|l| l.0)), (None, "web_1", Some(9)));
     assert_eq!((orders[1].id, orders[1].list, orders[1].price.to_string().as_str()), (Some(order().id), None, "60000.1"));
@@ -218,7 +227,9 @@ async fn the_account_states_its_commission_limits_and_filters() {
         "/api/v3/order/test" if seen.param("computeCommissionRates") == Some("true") => ok(for_order.clone()),
         "/api/v3/order/test" => ok("{}"),
         "/api/v3/rateLimit/order" => ok(r#"[{"rateLimitType":"ORDERS","interval":"SECOND","intervalNum":10,"limit":50,"count":3}]"#),
-        _ => ok(r#"{"exchangeFilters":[],"symbolFilters":[],"assetFilters":[{"filterType":"MAX_ASSET","asset":"JPY","limit":"1000000.0"}]}"#),
+        _ => {
+            ok(r#"{"exchangeFilters":[],"symbolFilters":[],"assetFilters":[{"filterType":"MAX_ASSET","asset":"JPY","limit":"1000000.0"}]}"#)
+        }
     })
     .await;
     let client = venue.client();
@@ -248,7 +259,8 @@ async fn the_rarer_market_calls_are_read() {
     .await;
     let (client, symbol) = (venue.client(), order().symbol);
     client.ping().await.unwrap();
-    let aggregated = client.agg_trades(symbol, AggTradesOf::Between(Timestamp::from_millis(1), Timestamp::from_millis(2)), 5_000).await.unwrap();
+    let aggregated =
+        client.agg_trades(symbol, AggTradesOf::Between(Timestamp::from_millis(1), Timestamp::from_millis(2)), 5_000).await.unwrap();
     assert_eq!((aggregated[0].trades, aggregated[1].trades), (Some((TradeId(27_781), TradeId(27_783))), None));
     assert_eq!(venue.seen("/api/v3/aggTrades")[0].params, "symbol=BTCUSDT&limit=1000&startTime=1&endTime=2");
     client.agg_trades(symbol, AggTradesOf::From(7), 10).await.unwrap();

@@ -12,7 +12,8 @@ use crate::protocol::{Event, FailureKind, VenueEvent, VenueRefusal};
 
 const FEES: FeeRates = FeeRates { maker: Bps::from_bps(10), taker: Bps::from_bps(10) };
 const BOOK: &str = r#"{"lastUpdateId":1,"bids":[],"asks":[]}"#;
-const BANNED: &str = r#"{"code":-1003,"msg":"Way too much request weight used; IP banned until 1. Please use WebSocket Streams for live updates."}"#;
+const BANNED: &str =
+    r#"{"code":-1003,"msg":"Way too much request weight used; IP banned until 1. Please use WebSocket Streams for live updates."}"#;
 
 #[tokio::test]
 async fn placements_are_refused_and_not_queued_during_a_ban() {
@@ -35,7 +36,8 @@ async fn placements_are_refused_and_not_queued_during_a_ban() {
 async fn a_ban_of_an_earlier_start_still_holds() {
     let venue = TestVenue::start(|_, _| ok(PLACED)).await;
     let until = monotonic_clock()() + crate::domain::Span::from_secs(30);
-    let client = RestClient::remembering(venue.endpoint.clone(), Some(Credentials::new(KEY, SECRET)), monotonic_clock(), Some(until)).unwrap();
+    let client =
+        RestClient::remembering(venue.endpoint.clone(), Some(Credentials::new(KEY, SECRET)), monotonic_clock(), Some(until)).unwrap();
     assert!(matches!(client.place(&order(), true).await, Err(ClientError::Limited { .. })));
     assert_eq!((venue.seen(ORDER).len(), *client.bans().borrow()), (0, Some(until)));
 }
@@ -226,7 +228,10 @@ async fn bad_answers_are_typed_errors_that_show_where_and_what_and_cause_no_stor
 async fn numbers_statuses_and_names_of_any_kind_are_taken() {
     let venue = TestVenue::start(|seen, _| match seen.path.as_str() {
         "/api/v3/depth" => ok(r#"{"lastUpdateId":1,"bids":[["1e-05","2.5E3","ignored"]],"asks":[[0.5,"1"]],"new":{}}"#),
-        ORDER => ok(PLACED.replace("PARTIALLY_FILLED", "ON_HOLIDAY").replace("BTCUSDT", "币安人生USDT").replace("\"0.2\",\"status", "2e-1,\"status")),
+        ORDER => ok(PLACED
+            .replace("PARTIALLY_FILLED", "ON_HOLIDAY")
+            .replace("BTCUSDT", "币安人生USDT")
+            .replace("\"0.2\",\"status", "2e-1,\"status")),
         "/api/v3/openOrders" => ok(format!("[{}]", PLACED.replace("BTCUSDT", "币安人生USDT"))),
         _ => ok(r#"[{"symbol":"币安人生USDT","price":"1e-7"},{"symbol":"A B","price":"1"},{"symbol":"BTCUSDT","price":null}]"#),
     })
@@ -249,7 +254,9 @@ async fn a_clock_ten_seconds_off_is_found_and_requests_are_never_dated_ahead() {
     let venue = TestVenue::start(move |seen, _| match seen.path.as_str() {
         TIME => ok(format!(r#"{{"serverTime":{}}}"#, server_now())),
         _ => match seen.param("timestamp").and_then(|t| t.parse::<i64>().ok()) {
-            Some(sent) if sent > server_now() => fail(400, r#"{"code":-1021,"msg":"Timestamp for this request was 1000ms ahead of the server's time."}"#),
+            Some(sent) if sent > server_now() => {
+                fail(400, r#"{"code":-1021,"msg":"Timestamp for this request was 1000ms ahead of the server's time."}"#)
+            }
             _ => ok(PLACED),
         },
     })

@@ -24,11 +24,7 @@ fn id_of(text: &str) -> String {
 
 fn placed(text: &str) -> String {
     format!(
-<<<<<<< HEAD
-        r#"{{"id":{},"status":200,"result":{PLACED},"rateLimits":[{{"rateLimitType":"REQUEST_WEIGHT","interval":"MINUTE","intervalNum":1,
-=======
         r#"{{"id":{},"status":200,"result":{PLACED},"rateLimits":[{{"rateLimitType":"REQUEST_WEIGHT","interval":"DAY","intervalNum":1,
->>>>>>> client
         "limit":6000,"count":4799}}]}}"#,
         id_of(text)
     )
@@ -48,7 +44,10 @@ fn banned(text: &str) -> String {
 }
 
 fn late(text: &str) -> String {
-    format!(r#"{{"id":{},"status":400,"error":{{"code":-1021,"msg":"Timestamp for this request is outside of the recvWindow."}}}}"#, id_of(text))
+    format!(
+        r#"{{"id":{},"status":400,"error":{{"code":-1021,"msg":"Timestamp for this request is outside of the recvWindow."}}}}"#,
+        id_of(text)
+    )
 }
 
 fn rest_answer(seen: &Seen) -> Answer {
@@ -87,12 +86,9 @@ fn texts(venue: &TestVenue) -> Vec<serde_json::Value> {
 #[tokio::test]
 async fn an_order_goes_out_signed_over_its_sorted_parameters_and_its_answer_comes_back() {
     let running = running(vec![Step::Answer(placed), Step::Answer(refused), Step::Stay]).await;
-<<<<<<< HEAD
-=======
     // A window that no test outlives.
     let day = RateLimit { kind: LimitKind::RequestWeight, window_secs: 86_400, limit: 6_000, used: None };
     running.rest.http().limiter.learn(&[day], running.rest.venue_now());
->>>>>>> client
     let done = orders::place(&running.ws, &order(), true).await.unwrap();
     assert_eq!((done.order.order_id.0, done.fills.len()), (28, 1));
     let sent = &texts(&running.venue)[0];

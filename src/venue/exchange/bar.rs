@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::wire::Fixed;
-use crate::domain::{Candle, Interval, Money, Price, PublicTrade, Qty, Timestamp};
+use crate::domain::{Candle, Money, Price, PublicTrade, Qty, Timestamp};
 
 /// One interval's trades; finished or still forming.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,13 +88,8 @@ impl Bar {
         self.trades += later.trades;
     }
 
-    /// The last millisecond of the interval, as the exchange writes closing times.
-    pub fn close_ms(&self, interval: Interval) -> i64 {
-        (self.open_time + interval.span()).millis() - 1
-    }
-
-    /// The twelve columns of a kline row.
-    pub fn row(&self, interval: Interval) -> impl Serialize + use<> {
+    /// The twelve columns of a kline row; `close_ms` is the last millisecond of its interval.
+    pub fn row(&self, close_ms: i64) -> impl Serialize + use<> {
         (
             self.open_time.millis(),
             Fixed(self.open),
@@ -102,7 +97,7 @@ impl Bar {
             Fixed(self.low),
             Fixed(self.close),
             Fixed(self.volume),
-            self.close_ms(interval),
+            close_ms,
             Fixed(self.quote_volume),
             self.trades,
             Fixed(self.taker_buy_volume),
@@ -129,7 +124,7 @@ mod tests {
         bar.extend(&Bar::of_trade(Timestamp::EPOCH, &trade("10", true)));
         bar.extend(&Bar::of_trade(Timestamp::EPOCH, &trade("12", false)));
         bar.extend(&Bar::flat(Timestamp::EPOCH, "99".parse().unwrap()));
-        let row = super::super::wire::json(&bar.row(Interval::MINUTE));
+        let row = super::super::wire::json(&bar.row(59_999));
         assert_eq!(
             row,
             "[0,\"10.00000000\",\"12.00000000\",\"10.00000000\",\"12.00000000\",\"4.00000000\",59999,\"44.00000000\",2,\"2.00000000\",\"24.00000000\",\"0\"]"

@@ -3,8 +3,11 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
+use super::auth::PublicKey;
 use super::faults::{FaultError, FaultRule};
+use super::limits::{ORDERS_PER_10_SECONDS, ORDERS_PER_DAY};
 use super::replay::Recording;
 use super::state::StatePersistence;
 use crate::domain::{Asset, Instrument, Qty, Span, Timestamp};
@@ -35,10 +38,41 @@ pub struct ServerConfig {
 }
 
 /// How the doors behave.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct DoorRules {
     /// In force from the start; `after_ms` counts from there.
     pub faults: Vec<FaultRule>,
+    /// Keys of the account beside its HMAC pair.
+    pub public_keys: Vec<PublicKey>,
+    /// Unknown parameters are refused (-1104), as on the real exchange; some clients send stray ones.
+    pub strict: bool,
+    /// The first ban of who goes on after 429; each further one is twice as long.
+    pub first_ban: Span,
+    /// Unfilled orders of 10 seconds and of a day; `exchangeInfo` names the usual ones.
+    pub orders_per_10_seconds: u32,
+    pub orders_per_day: u32,
+    /// How often a WebSocket connection is pinged, and how long it may go without a pong.
+    pub ping_every: Duration,
+    pub pong_within: Duration,
+    /// A WebSocket connection's longest life.
+    pub life: Duration,
+}
+
+impl Default for DoorRules {
+    /// As on the real exchange, but lenient about parameters: bans from 2 minutes, pings every 20 s, pongs within 60 s, 24 h of life.
+    fn default() -> Self {
+        Self {
+            faults: Vec::new(),
+            public_keys: Vec::new(),
+            strict: false,
+            first_ban: Span::from_secs(120),
+            orders_per_10_seconds: ORDERS_PER_10_SECONDS,
+            orders_per_day: ORDERS_PER_DAY,
+            ping_every: Duration::from_secs(20),
+            pong_within: Duration::from_secs(60),
+            life: Duration::from_secs(24 * 3_600),
+        }
+    }
 }
 
 impl ServerConfig {

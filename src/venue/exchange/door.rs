@@ -5,22 +5,24 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::armed::Faults;
-use super::auth::KeyPair;
+use super::auth::Keys;
 use super::clock::Clock;
+use super::config::DoorRules;
 use super::fanout::ConnectionId;
 use super::faults::FaultDoor;
 use super::floor::Floor;
 use super::gate::{Peer, Standing, Switch};
-use super::limits::Weights;
+use super::limits::{Callers, Line};
 use super::refusal::ApiError;
 use super::strike::Held;
 use crate::domain::Symbol;
 
 pub(super) struct Door {
     pub floor: Floor,
-    pub keys: KeyPair,
+    pub keys: Keys,
     pub clock: Clock,
-    pub weights: Mutex<Weights>,
+    pub callers: Mutex<Callers>,
+    pub rules: DoorRules,
     pub shutdown: tokio::sync::watch::Receiver<bool>,
     pub faults: Faults,
     pub symbols: Vec<Symbol>,
@@ -52,12 +54,20 @@ impl Socket {
 }
 
 impl Door {
-    pub fn new(floor: Floor, keys: KeyPair, clock: Clock, symbols: Vec<Symbol>, shutdown: tokio::sync::watch::Receiver<bool>) -> Self {
+    pub fn new(
+        floor: Floor,
+        keys: Keys,
+        rules: DoorRules,
+        clock: Clock,
+        symbols: Vec<Symbol>,
+        shutdown: tokio::sync::watch::Receiver<bool>,
+    ) -> Self {
         Self {
             floor,
             keys,
             clock,
-            weights: Mutex::default(),
+            callers: Mutex::new(Callers::new(rules.first_ban)),
+            rules,
             shutdown,
             faults: Faults::default(),
             symbols,
@@ -67,12 +77,17 @@ impl Door {
     }
 
     pub fn admit(&self, from: &Peer, weight: u32) -> Result<(), ApiError> {
-        locked(&self.weights).admit(from.addr.ip(), weight, self.clock.steady())
+        locked(&self.callers).admit(from.addr.ip(), weight, self.clock.steady())
     }
 
     /// Counts `weight` and gives the minute's sum.
     pub fn charge(&self, from: &Peer, weight: u32) -> u32 {
-        locked(&self.weights).add(from.addr.ip(), weight, self.clock.steady())
+        locked(&self.callers).add(from.addr.ip(), weight, self.clock.steady())
+    }
+
+    /// Counts a WebSocket connection, or turns it away.
+    pub fn connect(&self, from: &Peer, line: Line) -> Result<(), ApiError> {
+        locked(&self.callers).connect(from.addr.ip(), line, self.clock.steady())
     }
 
     pub fn entered(&self, id: ConnectionId, socket: Arc<Socket>) {

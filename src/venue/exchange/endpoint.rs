@@ -12,10 +12,13 @@ pub(super) enum Endpoint {
     ExchangeInfo,
     Depth,
     Trades,
+    HistoricalTrades,
     AggTrades,
     Klines,
     AvgPrice,
     Ticker24h,
+    TradingDay,
+    RollingTicker,
     TickerPrice,
     BookTicker,
     PlaceOrder,
@@ -54,10 +57,13 @@ impl Endpoint {
             "exchangeInfo" => &[(Method::GET, Self::ExchangeInfo)],
             "depth" => &[(Method::GET, Self::Depth)],
             "trades" => &[(Method::GET, Self::Trades)],
+            "historicalTrades" => &[(Method::GET, Self::HistoricalTrades)],
             "aggTrades" => &[(Method::GET, Self::AggTrades)],
             "klines" | "uiKlines" => &[(Method::GET, Self::Klines)],
             "avgPrice" => &[(Method::GET, Self::AvgPrice)],
             "ticker/24hr" => &[(Method::GET, Self::Ticker24h)],
+            "ticker/tradingDay" => &[(Method::GET, Self::TradingDay)],
+            "ticker" => &[(Method::GET, Self::RollingTicker)],
             "ticker/price" => &[(Method::GET, Self::TickerPrice)],
             "ticker/bookTicker" => &[(Method::GET, Self::BookTicker)],
             "order" => &[(Method::POST, Self::PlaceOrder), (Method::GET, Self::QueryOrder), (Method::DELETE, Self::CancelOrder)],
@@ -88,44 +94,23 @@ impl Endpoint {
     }
 
     pub const fn is_signed(self) -> bool {
-        match self {
+        !matches!(
+            self,
             Self::Ping
-            | Self::Time
-            | Self::ExchangeInfo
-            | Self::Depth
-            | Self::Trades
-            | Self::AggTrades
-            | Self::Klines
-            | Self::AvgPrice
-            | Self::Ticker24h
-            | Self::TickerPrice
-            | Self::BookTicker => false,
-            Self::PlaceOrder
-            | Self::TestOrder
-            | Self::QueryOrder
-            | Self::CancelOrder
-            | Self::OpenOrders
-            | Self::CancelAll
-            | Self::AllOrders
-            | Self::MyTrades
-            | Self::Account
-            | Self::Commission
-            | Self::CancelReplace
-            | Self::Amend
-            | Self::Amendments
-            | Self::PlaceOco
-            | Self::PlaceOto
-            | Self::PlaceOtoco
-            | Self::PlaceOldOco
-            | Self::CancelList
-            | Self::QueryList
-            | Self::AllLists
-            | Self::OpenLists
-            | Self::OrderRate
-            | Self::MyFilters
-            | Self::PreventedMatches
-            | Self::Allocations => true,
-        }
+                | Self::Time
+                | Self::ExchangeInfo
+                | Self::Depth
+                | Self::Trades
+                | Self::HistoricalTrades
+                | Self::AggTrades
+                | Self::Klines
+                | Self::AvgPrice
+                | Self::Ticker24h
+                | Self::TradingDay
+                | Self::RollingTicker
+                | Self::TickerPrice
+                | Self::BookTicker
+        )
     }
 
     /// Placements and cancels cost nothing when they succeed.
@@ -171,13 +156,12 @@ impl Endpoint {
                     4
                 }
             }
-            Self::Ticker24h => {
-                if one_symbol || params.get("symbols").is_some() {
-                    2
-                } else {
-                    80
-                }
-            }
+            Self::Ticker24h => match listed(params) {
+                Some(0..=20) => 2,
+                Some(21..=100) => 40,
+                _ => 80,
+            },
+            Self::TradingDay | Self::RollingTicker => (4 * listed(params).unwrap_or(1)).clamp(4, 200),
             Self::AggTrades | Self::QueryOrder | Self::Amend | Self::Amendments | Self::QueryList => 4,
             Self::Depth => match params.get("limit").and_then(|limit| limit.parse::<u32>().ok()).unwrap_or(100) {
                 0..=100 => 5,
@@ -206,8 +190,17 @@ impl Endpoint {
             | Self::AllLists
             | Self::PreventedMatches
             | Self::Allocations => 20,
-            Self::Trades => 25,
+            Self::Trades | Self::HistoricalTrades => 25,
         }
+    }
+}
+
+/// How many symbols are asked for; `None`: all.
+fn listed(params: &Params) -> Option<u32> {
+    match (params.get("symbol"), params.get("symbols")) {
+        (Some(_), _) => Some(1),
+        (None, Some(list)) => u32::try_from(list.split(',').count()).ok(),
+        (None, None) => None,
     }
 }
 
@@ -228,5 +221,10 @@ mod tests {
     fn deeper_books_weigh_more() {
         let weight = |query: &str| Endpoint::Depth.weight(&Params::parse(query, "").unwrap());
         assert_eq!([weight(""), weight("limit=500"), weight("limit=1000"), weight("limit=5000")], [5, 25, 50, 250]);
+        let many = |count: usize| format!("symbols=[{}]", vec!["\"A\""; count].join(","));
+        let weight = |endpoint: Endpoint, query: &str| endpoint.weight(&Params::parse(query, "").unwrap());
+        let day = |query: &str| weight(Endpoint::Ticker24h, query);
+        assert_eq!([day("symbol=A"), day(&many(20)), day(&many(21)), day(&many(101)), day("")], [2, 2, 40, 80, 80]);
+        assert_eq!([weight(Endpoint::RollingTicker, &many(3)), weight(Endpoint::TradingDay, &many(100))], [12, 200]);
     }
 }

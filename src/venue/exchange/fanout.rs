@@ -3,12 +3,14 @@
 //! Each connection has a bounded line. A connection that does not keep up is cut off rather than slowed down or skipped:
 //! a hole in a stream that looks like no hole would be worse than a disconnect.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use axum::extract::ws::Utf8Bytes;
 use tokio::sync::{Notify, mpsc};
 
+use super::micros::in_micros;
 use super::topic::Topic;
 use crate::domain::Timestamp;
 
@@ -56,6 +58,8 @@ struct Sender {
     messages: mpsc::Sender<Outgoing>,
     cut: Arc<Notify>,
     form: Form,
+    /// Times are wanted in microseconds.
+    micros: bool,
     topics: BTreeSet<Topic>,
     /// The user data subscription, if any, and the next free number.
     user: Option<u32>,
@@ -70,12 +74,12 @@ pub(super) struct Fanout {
 }
 
 impl Fanout {
-    pub fn open(&mut self, form: Form) -> Line {
+    pub fn open(&mut self, form: Form, micros: bool) -> Line {
         let id = ConnectionId(self.next);
         self.next += 1;
         let (messages, receiver) = mpsc::channel(LINE_LENGTH);
         let cut = Arc::new(Notify::new());
-        let sender = Sender { messages, cut: Arc::clone(&cut), form, topics: BTreeSet::new(), user: None, next_user: 0 };
+        let sender = Sender { messages, cut: Arc::clone(&cut), form, micros, topics: BTreeSet::new(), user: None, next_user: 0 };
         self.senders.insert(id, sender);
         Line { id, messages: receiver, cut }
     }
@@ -118,16 +122,18 @@ impl Fanout {
     /// Sends a market event; the payload is made only when somebody listens.
     pub fn publish(&mut self, topic: Topic, payload: impl FnOnce() -> String) {
         let Some(listeners) = self.listeners.get(&topic) else { return };
-        let raw = Utf8Bytes::from(payload());
-        let mut wrapped: Option<Utf8Bytes> = None;
+        let raw = payload();
+        // One text for each way of asking, made when it is first needed.
+        let mut texts: [Option<Utf8Bytes>; 4] = [const { None }; 4];
         let mut slow = Vec::new();
         for id in listeners {
             let Some(sender) = self.senders.get(id) else { continue };
-            let text = if sender.form == Form::Combined {
-                wrapped.get_or_insert_with(|| format!("{{\"stream\":\"{topic}\",\"data\":{}}}", raw.as_str()).into()).clone()
-            } else {
-                raw.clone()
+            let combined = sender.form == Form::Combined;
+            let make = || {
+                let raw = if sender.micros { in_micros(&raw) } else { raw.clone() };
+                if combined { format!("{{\"stream\":\"{topic}\",\"data\":{raw}}}").into() } else { Utf8Bytes::from(raw) }
             };
+            let text = texts[usize::from(combined) * 2 + usize::from(sender.micros)].get_or_insert_with(make).clone();
             if sender.messages.try_send(Outgoing { about: About::Market(topic), text }).is_err() {
                 slow.push(*id);
             }
@@ -147,6 +153,21 @@ impl Fanout {
         Some(number)
     }
 
+    /// The connection's user data subscription.
+    pub fn user_of(&self, id: ConnectionId) -> Option<u32> {
+        self.senders.get(&id)?.user
+    }
+
+    pub fn is_combined(&self, id: ConnectionId) -> bool {
+        self.senders.get(&id).is_some_and(|sender| sender.form == Form::Combined)
+    }
+
+    pub fn set_combined(&mut self, id: ConnectionId, combined: bool) {
+        if let Some(sender) = self.senders.get_mut(&id) {
+            sender.form = if combined { Form::Combined } else { Form::Raw };
+        }
+    }
+
     /// Ends the subscription `number`, or whichever there is; false when there is none.
     pub fn unsubscribe_user(&mut self, id: ConnectionId, number: Option<u32>) -> bool {
         let Some(sender) = self.senders.get_mut(&id) else { return false };
@@ -162,6 +183,7 @@ impl Fanout {
         let mut slow = Vec::new();
         for (id, sender) in &self.senders {
             let Some(number) = sender.user else { continue };
+            let event = if sender.micros { Cow::Owned(in_micros(event)) } else { Cow::Borrowed(event) };
             let text = format!("{{\"subscriptionId\":{number},\"event\":{event}}}").into();
             if sender.messages.try_send(Outgoing { about: About::User, text }).is_err() {
                 slow.push(*id);
@@ -205,13 +227,13 @@ mod tests {
     use crate::venue::exchange::topic::Feed;
 
     fn topic() -> Topic {
-        Topic { symbol: "BTCUSDT".parse().unwrap(), feed: Feed::Trade }
+        Topic::One("BTCUSDT".parse().unwrap(), Feed::Trade)
     }
 
     #[test]
     fn combined_connections_get_the_stream_name() {
         let mut fanout = Fanout::default();
-        let (mut raw, mut combined) = (fanout.open(Form::Raw), fanout.open(Form::Combined));
+        let (mut raw, mut combined) = (fanout.open(Form::Raw, false), fanout.open(Form::Combined, false));
         fanout.publish(topic(), || unreachable!("nobody listens"));
         fanout.subscribe(raw.id, topic());
         fanout.subscribe(combined.id, topic());
@@ -226,7 +248,7 @@ mod tests {
     #[test]
     fn a_connection_that_does_not_keep_up_is_cut_off() {
         let mut fanout = Fanout::default();
-        let (slow, mut quick) = (fanout.open(Form::Raw), fanout.open(Form::Raw));
+        let (slow, mut quick) = (fanout.open(Form::Raw, false), fanout.open(Form::Raw, false));
         fanout.subscribe(slow.id, topic());
         fanout.subscribe(quick.id, topic());
         for _ in 0..=LINE_LENGTH {
@@ -239,7 +261,7 @@ mod tests {
     #[test]
     fn a_connection_has_one_user_subscription_at_a_time() {
         let mut fanout = Fanout::default();
-        let mut line = fanout.open(Form::Api);
+        let mut line = fanout.open(Form::Api, false);
         assert_eq!((fanout.subscribe_user(line.id), fanout.subscribe_user(line.id)), (Some(0), None));
         fanout.publish_user("{\"e\":1}");
         assert_eq!(line.messages.try_recv().unwrap().text.as_str(), "{\"subscriptionId\":0,\"event\":{\"e\":1}}");

@@ -3,7 +3,7 @@
 use crate::domain::Interval;
 
 /// Binance's fixed-length intervals up to three days, and `5s`, which is ours: the demo trades five-second bars.
-/// Weeks and months start on calendar days, not on multiples of their length, and are not served.
+/// Weeks and months start on calendar days, not on multiples of their length: `grid` knows them.
 const SERVED: [&str; 15] = ["1s", "5s", "1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d"];
 
 /// Case-sensitive; `None` for an interval that is not served.

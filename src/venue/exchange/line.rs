@@ -11,12 +11,12 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout
 
 use super::door::{Door, Socket};
 use super::fanout::{ConnectionId, Line};
+use super::faults::FaultDoor;
 use super::gate::Standing;
+use super::limits::Pace;
 use super::outbound::Outbound;
 use super::refusal::ApiError;
 
-const PING_EVERY: Duration = Duration::from_secs(20);
-const PONG_WITHIN: Duration = Duration::from_secs(60);
 /// A peer that does not take a message for this long is gone.
 const SEND_WITHIN: Duration = Duration::from_secs(10);
 
@@ -30,9 +30,12 @@ where
     door.entered(id, Arc::clone(&seen));
     let (mut out, mut incoming) = socket.split();
     let mut shutdown = door.shutdown.clone();
-    let mut pings = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
+    let opened = Instant::now();
+    let mut pings = interval_at(opened + door.rules.ping_every, door.rules.ping_every);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut heard = Instant::now();
+    // A pong counts when it repeats what a ping said; one sent unasked does not.
+    let (mut answered, mut asked) = (opened, Vec::new());
+    let mut pace = Pace::default();
     let mut outbound = Outbound::new(&door, &seen);
     loop {
         let alive = tokio::select! {
@@ -52,22 +55,27 @@ where
             }
             () = cut.notified() => false,
             _ = shutdown.changed() => false,
-            _ = pings.tick() => heard.elapsed() < PONG_WITHIN && send(&mut out, Message::Ping(Vec::new().into())).await,
+            () = sleep_until(opened + door.rules.life) => false,
+            _ = pings.tick() => {
+                asked = door.clock.now().millis().to_string().into_bytes();
+                answered.elapsed() < door.rules.pong_within && send(&mut out, Message::Ping(asked.clone().into())).await
+            }
             message = next(&mut incoming) => match message {
-                Some(Message::Text(text)) => {
-                    heard = Instant::now();
-                    match reply(text).await {
-                        Ok(Some(answer)) => send(&mut out, Message::Text(answer.into())).await,
-                        Ok(None) => true,
-                        Err(_) => false,
+                Some(Message::Close(_)) | None => false,
+                Some(_) if seen.door == FaultDoor::MarketStreams && !pace.admit(Instant::now()) => false,
+                Some(Message::Text(text)) => match reply(text).await {
+                    Ok(Some(answer)) => send(&mut out, Message::Text(answer.into())).await,
+                    Ok(None) => true,
+                    Err(_) => false,
+                },
+                Some(Message::Pong(payload)) => {
+                    if !asked.is_empty() && payload == asked {
+                        answered = Instant::now();
                     }
-                }
-                // Pings are answered below us; any sign of life counts.
-                Some(Message::Ping(_) | Message::Pong(_) | Message::Binary(_)) => {
-                    heard = Instant::now();
                     true
                 }
-                Some(Message::Close(_)) | None => false,
+                // Pings are answered below us.
+                Some(Message::Ping(_) | Message::Binary(_)) => true,
             },
         };
         if !alive && seen.switch.standing() != Standing::Frozen {

@@ -5,8 +5,9 @@
 //!
 //! One thread owns the exchange (`floor`); doors check signatures and limits and hand it jobs. The market moves every 25 ms.
 //!
-//! Served beyond Binance: klines of `5s`. Not served: iceberg, trailing and pegged orders, OPO lists, SOR, `1w` and `1M` klines, SBE, `timeUnit`.
-//! The account's own orders and trades do not appear in the public market.
+//! Served beyond Binance: klines of `5s`; `/control/faults`, by which the exchange goes wrong on purpose (`faults`).
+//! Not served: iceberg, trailing and pegged orders, OPO lists, SOR, SBE. The account's own orders and trades do not appear in the public
+//! market: its trade ids are a function of time, a taker's trade between them would break their order, and a maker's is there already.
 //!
 //! Invariants
 //! 1. What was acknowledged survives a restart (`tests::trading::a_restart_keeps_orders_balances_and_trades`).
@@ -14,6 +15,8 @@
 //! 3. Signatures are verified over the bytes as received (`auth::tests::the_documented_rest_vectors_verify`).
 //! 4. A refused request has Binance's status, code and text (`tests::trading::each_refusal_has_its_code`).
 //! 5. A listener that does not keep up is cut off, never skipped (`fanout::tests::a_connection_that_does_not_keep_up_is_cut_off`).
+//! 6. A fault strikes what its rule names, as often as it says, by chance of its seed alone (`armed::tests`, each kind in `tests::faults`).
+//! 7. Who goes on after 429 is banned, at every door (`tests::doors::who_does_not_stop_at_429_is_banned_everywhere`).
 //!
 //! *Never*: hold the exchange over an await; answer a placement or a cancel before it is saved.
 
@@ -25,6 +28,7 @@ mod clock;
 mod config;
 mod control;
 mod door;
+mod elsewhere;
 mod endpoint;
 mod exchange_info;
 mod fanout;
@@ -33,12 +37,15 @@ mod feeds;
 mod floor;
 mod garble;
 mod gate;
+mod grid;
 mod hall;
 mod interval;
+mod known_params;
 mod limits;
 mod line;
 mod lists;
 mod market;
+mod micros;
 mod outbound;
 mod params;
 mod placement;
@@ -50,6 +57,7 @@ mod rest;
 mod rest_account;
 mod rest_market;
 mod server;
+mod session;
 mod state;
 mod streams;
 mod strike;
@@ -57,6 +65,7 @@ mod supply;
 mod tape;
 #[cfg(test)]
 mod tests;
+mod ticker;
 mod topic;
 mod trading;
 mod wire;
@@ -66,6 +75,7 @@ mod wire_order;
 mod wire_user;
 mod ws_api;
 
+pub use auth::{KeyError, PublicKey};
 pub use config::{DoorRules, ExchangeError, MarketSource, ServerConfig};
 pub use faults::{Fault, FaultDoor, FaultError, FaultRule, Form, Phase};
 pub use replay::Recording;

@@ -52,6 +52,10 @@ pub(super) enum ApiError {
     )]
     Weight { limit: u32, retry_after_secs: u64, retry_at_ms: i64 },
     #[error(
+        "Too many requests; current limit is {limit} per 5 MINUTE. Please use WebSocket Streams for live updates to avoid polling the API."
+    )]
+    Requests { limit: u32, retry_after_secs: u64, retry_at_ms: i64 },
+    #[error(
         "Way too much request weight used; IP banned until {retry_at_ms}. Please use WebSocket Streams for live updates to avoid bans."
     )]
     Banned { retry_after_secs: u64, retry_at_ms: i64 },
@@ -109,7 +113,7 @@ struct Body<'a> {
 impl ApiError {
     pub const fn code(&self) -> i32 {
         match self {
-            Self::Weight { .. } | Self::Banned { .. } => -1003,
+            Self::Weight { .. } | Self::Requests { .. } | Self::Banned { .. } => -1003,
             Self::Unknown => -1007,
             Self::Overloaded => -1008,
             Self::OrderCount { .. } => -1015,
@@ -156,7 +160,7 @@ impl ApiError {
             Self::Retired => 410,
             Self::Replace { both: false, .. } => 409,
             Self::Banned { .. } => 418,
-            Self::Weight { .. } | Self::OrderCount { .. } | Self::Replace { limited: true, .. } => 429,
+            Self::Weight { .. } | Self::Requests { .. } | Self::OrderCount { .. } | Self::Replace { limited: true, .. } => 429,
             Self::Overloaded | Self::Unknown => 503,
             _ => 400,
         }
@@ -167,6 +171,7 @@ impl ApiError {
         match self {
             Self::Banned { retry_after_secs, retry_at_ms }
             | Self::Weight { retry_after_secs, retry_at_ms, .. }
+            | Self::Requests { retry_after_secs, retry_at_ms, .. }
             | Self::OrderCount { retry_after_secs, retry_at_ms, .. } => Some((*retry_after_secs, *retry_at_ms)),
             _ => None,
         }

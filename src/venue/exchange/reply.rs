@@ -5,6 +5,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::faults::Form;
 use super::garble::garble;
+use super::micros::in_micros;
 use super::refusal::ApiError;
 use super::rest::Done;
 
@@ -32,6 +33,11 @@ impl Reply {
 
     pub const fn is_done(&self) -> bool {
         self.status == 200
+    }
+
+    /// The same with every time in microseconds.
+    pub fn in_micros(self) -> Self {
+        Self { body: in_micros(&self.body), ..self }
     }
 
     /// As REST writes it; `used` is the minute's weight.
@@ -73,7 +79,7 @@ impl Reply {
             super::wire::json(&serde_json::json!({"code": -1000, "msg": self.body}))
         };
         match self.retry {
-            Some((_, at_ms)) => format!("{},\"data\":{{\"retryAfter\":{at_ms}}}}}", body.trim_end_matches('}')),
+            Some((_, at_ms)) => format!("{},\"data\":{{\"retryAfter\":{at_ms}}}}}", body.strip_suffix('}').unwrap_or(&body)),
             None => body,
         }
     }

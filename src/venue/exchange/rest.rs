@@ -15,7 +15,7 @@ use super::gate::Peer;
 use super::params::Params;
 use super::refusal::ApiError;
 use super::reply::Reply;
-use super::{rest_account, rest_market};
+use super::{elsewhere, known_params, rest_account, rest_market};
 
 /// A request that was done: its JSON, and for a placement the counted orders.
 pub(super) struct Done {
@@ -39,32 +39,56 @@ pub(super) async fn serve(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let request = Request { method, path, query: query.unwrap_or_default(), body: String::from_utf8_lossy(&body).into_owned(), headers };
+    // A GET has no body, whatever is sent with it.
+    let body = if method == Method::GET { Bytes::new() } else { body };
+    let request = Request { method, path, query: query.unwrap_or_default(), body, headers };
     let places = request.method == Method::POST && request.path.starts_with("order") && !request.path.ends_with("/test");
     let asked = Asked { door: FaultDoor::Rest, method: Some(request.method.as_str()), path: &request.path, places };
     let mut weight = 1;
+    let unit = request.headers.get("x-mbx-time-unit").and_then(|unit| unit.to_str().ok());
+    let micros = time_unit(unit);
     let reply = door.carry(&peer, asked, async {
+        if let Err(error) = &micros {
+            return Reply::from(error.clone());
+        }
         let (cost, outcome) = answer(&door, &peer, &request).await;
         weight = cost;
         Reply::from(outcome)
     });
     match reply.await {
+        Some(reply) if micros == Ok(true) => reply.in_micros().into_response(door.charge(&peer, weight)),
         Some(reply) => reply.into_response(door.charge(&peer, weight)),
         // The connection is thrown: whatever this says cannot leave.
         None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
     }
 }
 
-/// Everything else: 404.
+/// Whether times are wanted in microseconds.
+pub(super) fn time_unit(named: Option<&str>) -> Result<bool, ApiError> {
+    match named {
+        None | Some("MILLISECOND" | "millisecond") => Ok(false),
+        Some("MICROSECOND" | "microsecond") => Ok(true),
+        Some(_) => {
+            let message = "Invalid value for time unit; expected either MICROSECOND or MILLISECOND.".to_owned();
+            Err(ApiError::Rejected { code: -1194, message })
+        }
+    }
+}
+
+/// Everything else: a few answers that clients ask for at their start, else 404.
 pub(super) async fn nowhere(State(door): State<Arc<Door>>, ConnectInfo(peer): ConnectInfo<Peer>, uri: axum::http::Uri) -> Response {
-    Reply::from(ApiError::NoSuchPath(uri.path().to_owned())).into_response(door.charge(&peer, 0))
+    let used = door.charge(&peer, 0);
+    match elsewhere::answer(&door, uri.path()).await {
+        Some(body) => Reply::new(200, body).into_response(used),
+        None => Reply::from(ApiError::NoSuchPath(uri.path().to_owned())).into_response(used),
+    }
 }
 
 struct Request {
     method: Method,
     path: String,
     query: String,
-    body: String,
+    body: Bytes,
     headers: HeaderMap,
 }
 
@@ -74,10 +98,16 @@ async fn answer(door: &Door, peer: &Peer, request: &Request) -> (u32, Result<Don
         Ok(endpoint) => endpoint,
         Err(error) => return (1, Err(error)),
     };
-    let params = match Params::parse(&request.query, if request.method == Method::GET { "" } else { &request.body }) {
+    let body = String::from_utf8_lossy(&request.body);
+    let params = match Params::parse(&request.query, &body) {
         Ok(params) => params,
         Err(error) => return (1, Err(error)),
     };
+    if door.rules.strict
+        && let Err(error) = known_params::check_form(endpoint, &request.query, &body)
+    {
+        return (1, Err(error));
+    }
     let weight = endpoint.weight(&params);
     if let Err(error) = door.admit(peer, weight) {
         return (0, Err(error));
@@ -90,8 +120,7 @@ async fn answer(door: &Door, peer: &Peer, request: &Request) -> (u32, Result<Don
 async fn run(door: &Door, endpoint: Endpoint, request: &Request, params: Params) -> Result<Done, ApiError> {
     if endpoint.is_signed() {
         let key = request.headers.get("x-mbx-apikey").and_then(|key| key.to_str().ok());
-        let body = if request.method == Method::GET { "" } else { &request.body };
-        door.keys.check_rest(key, &request.query, body, &params, door.clock.now())?;
+        door.keys.check_rest(key, request.query.as_bytes(), &request.body, &params, door.clock.now())?;
         return door.floor.run(move |hall| rest_account::answer(hall, endpoint, &params)).await?;
     }
     door.floor.run(move |hall| rest_market::answer(hall, endpoint, &params).map(Done::from)).await?

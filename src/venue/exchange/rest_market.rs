@@ -2,18 +2,22 @@
 
 use serde_json::json;
 
-use super::bar::Bar;
 use super::endpoint::Endpoint;
 use super::exchange_info::exchange_info;
+use super::grid::Grid;
 use super::hall::Hall;
-use super::interval::kline_interval;
 use super::params::Params;
 use super::placement::{known, symbol};
 use super::refusal::ApiError;
 use super::tape::{Tape, Traded};
-use super::wire::{Fixed, json as text};
+use super::ticker::{AVERAGE_MINUTES, Extent, average_price, day_row, row_since, window};
+use super::wire::json as text;
 use super::wire_market::{AggTrade, BookTickerRow, DepthSnapshot, TradeRow};
-use crate::domain::{Interval, Money, Price, Qty, Span, Symbol, Timestamp};
+use crate::domain::{Interval, Level, Price, Qty, Symbol, Timestamp};
+
+const SYMBOLS: &str = "^\\[(\"[\\w\\-._&&[^a-z]]{1,50}\"(,\"[\\w\\-._&&[^a-z]]{1,50}\"){0,}){0,1}\\]$";
+/// Symbols that the tickers of a chosen window take at once.
+const MOST_SYMBOLS: usize = 100;
 
 pub(super) fn answer(hall: &mut Hall, endpoint: Endpoint, params: &Params) -> Result<String, ApiError> {
     match endpoint {
@@ -29,20 +33,49 @@ pub(super) fn answer(hall: &mut Hall, endpoint: Endpoint, params: &Params) -> Re
             let tape = tape(hall, symbol(params, &hall.symbols)?)?;
             Ok(text(&tape.trades(limit).map(TradeRow::of).collect::<Vec<_>>()))
         }
+        Endpoint::HistoricalTrades => historical_trades(hall, params),
         Endpoint::AggTrades => agg_trades(hall, params),
         Endpoint::Klines => klines(hall, params),
-        Endpoint::AvgPrice => average_price(hall, params),
+        Endpoint::AvgPrice => {
+            let symbol = symbol(params, &hall.symbols)?;
+            let price = average_price(&mut hall.market, symbol);
+            Ok(text(&json!({"mins": AVERAGE_MINUTES, "price": format!("{price:.8}"), "closeTime": hall.market.until.millis()})))
+        }
         Endpoint::TickerPrice => per_symbol(hall, params, |hall, symbol| {
             let price = hall.market.tape(symbol).and_then(Tape::last_price).unwrap_or(Price::ZERO);
             Ok(text(&json!({"symbol": symbol.as_str(), "price": format!("{price:.8}")})))
         }),
         Endpoint::BookTicker => per_symbol(hall, params, |hall, symbol| {
-            let nothing = crate::domain::Level { price: Price::ZERO, qty: Qty::ZERO };
+            let nothing = Level { price: Price::ZERO, qty: Qty::ZERO };
             let best = tape(hall, symbol)?.best().unwrap_or((0, nothing, nothing));
             Ok(text(&BookTickerRow::of(&symbol, best)))
         }),
-        Endpoint::Ticker24h => per_symbol(hall, params, day_ticker),
+        Endpoint::Ticker24h => {
+            let extent = Extent::parse(params)?;
+            per_symbol(hall, params, |hall, symbol| day_row(hall, symbol, extent))
+        }
+        Endpoint::TradingDay => {
+            let (extent, day) = (Extent::parse(params)?, Grid::parse("1d", params.text("timeZone")?)?);
+            let from = day.open_of(hall.market.until);
+            chosen(params)?;
+            per_symbol(hall, params, |hall, symbol| row_since(hall, symbol, from, extent))
+        }
+        Endpoint::RollingTicker => {
+            let extent = Extent::parse(params)?;
+            let from = (hall.market.until - window(params)?).floor_to(Interval::MINUTE);
+            chosen(params)?;
+            per_symbol(hall, params, |hall, symbol| row_since(hall, symbol, from, extent))
+        }
         _ => Err(ApiError::KeyFormat),
+    }
+}
+
+/// Endpoints that never answer for all symbols at once.
+fn chosen(params: &Params) -> Result<(), ApiError> {
+    match params.text("symbols")? {
+        None => params.required("symbol").map(|_| ()),
+        Some(list) if list.split(',').count() > MOST_SYMBOLS => Err(ApiError::BadData("symbols")),
+        Some(_) => Ok(()),
     }
 }
 
@@ -53,11 +86,21 @@ fn tape(hall: &Hall, symbol: Symbol) -> Result<&Tape, ApiError> {
 /// The symbols of `symbol=A` or `symbols=["A","B"]`; `None` when neither is sent.
 pub(super) fn wanted(params: &Params, symbols: &[Symbol]) -> Result<Option<Vec<Symbol>>, ApiError> {
     if params.get("symbol").is_some() {
+        if params.get("symbols").is_some() {
+            return Err(ApiError::Combination);
+        }
         return Ok(Some(vec![symbol(params, symbols)?]));
     }
     let Some(list) = params.text("symbols")? else { return Ok(None) };
-    let names: Vec<String> = serde_json::from_str(list).map_err(|_| ApiError::Illegal { name: "symbols", range: "[\"A\",\"B\"]" })?;
-    names.iter().map(|name| known(name, symbols)).collect::<Result<_, _>>().map(Some)
+    let names: Vec<String> = serde_json::from_str(list).map_err(|_| ApiError::Illegal { name: "symbols", range: SYMBOLS })?;
+    let found: Vec<Symbol> = names.iter().map(|name| known(name, symbols)).collect::<Result<_, _>>()?;
+    let mut once = found.clone();
+    once.sort_unstable();
+    once.dedup();
+    if once.len() < found.len() {
+        return Err(ApiError::Rejected { code: -1151, message: "Symbol is present multiple times in the list.".to_owned() });
+    }
+    Ok(Some(found))
 }
 
 /// One object for `symbol`, else an array.
@@ -71,10 +114,24 @@ fn per_symbol(hall: &mut Hall, params: &Params, row: impl Fn(&mut Hall, Symbol) 
     Ok(format!("[{}]", rows?.join(",")))
 }
 
+/// The newest `limit`, or the oldest from `fromId`; as far back as the tape goes.
+fn historical_trades(hall: &Hall, params: &Params) -> Result<String, ApiError> {
+    let limit = params.limit(500, 1_000)?;
+    let tape = tape(hall, symbol(params, &hall.symbols)?)?;
+    let rows: Vec<TradeRow> = match params.integer("fromId")? {
+        None => tape.trades(limit).map(TradeRow::of).collect(),
+        Some(id) => tape.trades(usize::MAX).filter(|traded| traded.trade.id.0 >= id).take(limit).map(TradeRow::of).collect(),
+    };
+    Ok(text(&rows))
+}
+
 fn agg_trades(hall: &Hall, params: &Params) -> Result<String, ApiError> {
     let tape = tape(hall, symbol(params, &hall.symbols)?)?;
     let limit = params.limit(500, 1_000)?;
     let (from_id, start, end) = (params.integer("fromId")?, params.time("startTime")?, params.time("endTime")?);
+    if from_id.is_some() && (start.is_some() || end.is_some()) {
+        return Err(ApiError::Combination);
+    }
     let matching = |traded: &&Traded| {
         from_id.is_none_or(|id| traded.trade.id.0 >= id)
             && start.is_none_or(|start| traded.at.millis() >= start.millis())
@@ -86,89 +143,27 @@ fn agg_trades(hall: &Hall, params: &Params) -> Result<String, ApiError> {
 }
 
 /// No start: the newest `limit` rows up to the end; a start: the oldest from there. The forming candle is the last row of an open end.
+/// Times beyond the market's are clamped to it.
 fn klines(hall: &mut Hall, params: &Params) -> Result<String, ApiError> {
     let symbol = symbol(params, &hall.symbols)?;
-    let interval = kline_interval(params.required("interval")?).ok_or(ApiError::Interval)?;
+    let grid = Grid::parse(params.required("interval")?, params.text("timeZone")?)?;
     let limit = params.limit(500, 1_000)?;
     let end = params.time("endTime")?.map_or(hall.market.until, |end| end.min(hall.market.until));
-    let last = end.floor_to(interval);
-    let oldest = hall.market.first_time(symbol).floor_to(interval);
-    let reach = interval.span().times(i64::try_from(limit).unwrap_or(i64::MAX) - 1);
-    let (first, last) = match params.time("startTime")? {
+    let newest = grid.open_of(end);
+    let oldest = grid.open_of(hall.market.first_time(symbol));
+    let (first, last) = match params.time("startTime")?.map(|start| start.max(oldest)) {
         Some(start) => {
-            let floor = start.floor_to(interval);
-            let first = if floor < start { floor + interval.span() } else { floor }.max(oldest);
-            (first, last.min(first + reach))
+            let floor = grid.open_of(start);
+            let first = if floor < start { grid.next(floor) } else { floor };
+            (first, stepped(first, limit, |open| grid.next(open)).min(newest))
         }
-        None => ((last - reach).max(oldest), last),
+        None => (stepped(newest, limit, |open| grid.previous(open)).max(oldest), newest),
     };
-    let bars = if first <= last { hall.market.bars(symbol, interval, first, last) } else { Vec::new() };
-    Ok(text(&bars.iter().map(|bar| bar.row(interval)).collect::<Vec<_>>()))
+    let bars = if first <= last { hall.market.grid_bars(symbol, grid, first, last) } else { Vec::new() };
+    Ok(text(&bars.iter().map(|bar| bar.row(grid.close_ms(bar.open_time))).collect::<Vec<_>>()))
 }
 
-/// The minutes of the last `span`, the forming one included.
-fn minutes(hall: &mut Hall, symbol: Symbol, span: Span) -> Vec<Bar> {
-    let last = hall.market.until.floor_to(Interval::MINUTE);
-    let first = (hall.market.until - span).floor_to(Interval::MINUTE).max(hall.market.first_time(symbol).floor_to(Interval::MINUTE));
-    hall.market.bars(symbol, Interval::MINUTE, first, last)
-}
-
-fn sum(bars: &[Bar]) -> Option<Bar> {
-    let (first, rest) = bars.split_first()?;
-    let mut sum = *first;
-    rest.iter().for_each(|bar| sum.extend(bar));
-    Some(sum)
-}
-
-/// Volume-weighted over the last five minutes; the last price when nothing traded.
-fn average_price(hall: &mut Hall, params: &Params) -> Result<String, ApiError> {
-    const MINUTES: i64 = 5;
-    let symbol = symbol(params, &hall.symbols)?;
-    let whole = sum(&minutes(hall, symbol, Span::from_secs(60 * MINUTES)));
-    let price = whole.map_or(Price::ZERO, |bar| weighted(bar.quote_volume, bar.volume, bar.close));
-    Ok(text(&json!({"mins": MINUTES, "price": format!("{price:.8}"), "closeTime": hall.market.until.millis()})))
-}
-
-fn weighted(quote: Money, volume: Qty, otherwise: Price) -> Price {
-    if !volume.is_positive() {
-        return otherwise;
-    }
-    // Money counts 1e-16 and Qty 1e-8: their ratio counts 1e-8, as prices do.
-    i64::try_from(quote.raw() / volume.raw()).map_or(otherwise, Price::from_raw)
-}
-
-fn day_ticker(hall: &mut Hall, symbol: Symbol) -> Result<String, ApiError> {
-    let day = Span::from_secs(86_400);
-    let whole = sum(&minutes(hall, symbol, day));
-    let tape = tape(hall, symbol)?;
-    let close_time = hall.market.until;
-    let whole = whole.unwrap_or_else(|| Bar::flat(close_time - day, tape.last_price().unwrap_or(Price::ZERO)));
-    let last = tape.last_price().unwrap_or(whole.close);
-    let nothing = crate::domain::Level { price: Price::ZERO, qty: Qty::ZERO };
-    let (_, bid, ask) = tape.best().unwrap_or((0, nothing, nothing));
-    let fixed = |price: Price| text(&Fixed(price)).trim_matches('"').to_owned();
-    let percent = if whole.open.is_positive() { (last.to_f64() / whole.open.to_f64() - 1.0) * 100.0 } else { 0.0 };
-    Ok(text(&json!({
-        "symbol": symbol.as_str(),
-        "priceChange": fixed(last - whole.open),
-        "priceChangePercent": format!("{percent:.3}"),
-        "weightedAvgPrice": fixed(weighted(whole.quote_volume, whole.volume, last)),
-        "prevClosePrice": fixed(whole.open),
-        "lastPrice": fixed(last),
-        "lastQty": format!("{:.8}", tape.trades(1).next().map_or(Qty::ZERO, |traded| traded.trade.qty)),
-        "bidPrice": fixed(bid.price),
-        "bidQty": format!("{:.8}", bid.qty),
-        "askPrice": fixed(ask.price),
-        "askQty": format!("{:.8}", ask.qty),
-        "openPrice": fixed(whole.open),
-        "highPrice": fixed(whole.high),
-        "lowPrice": fixed(whole.low),
-        "volume": format!("{:.8}", whole.volume),
-        "quoteVolume": format!("{:.8}", whole.quote_volume),
-        "openTime": Timestamp::millis(close_time - day),
-        "closeTime": close_time.millis(),
-        "firstId": -1,
-        "lastId": tape.trades(1).next().map_or(-1, |traded| i64::try_from(traded.trade.id.0).unwrap_or(i64::MAX)),
-        "count": whole.trades,
-    })))
+/// `limit - 1` steps from `open`.
+fn stepped(open: Timestamp, limit: usize, step: impl Fn(Timestamp) -> Timestamp) -> Timestamp {
+    (1..limit).fold(open, |open, _| step(open))
 }

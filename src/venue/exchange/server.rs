@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::task;
 use tokio::time::timeout;
 
-use super::auth::KeyPair;
+use super::auth::{KeyPair, Keys};
 use super::clock::Clock;
 use super::config::{ExchangeError, MarketSource, ServerConfig};
 use super::door::Door;
@@ -21,6 +21,7 @@ use super::faults::{FaultError, FaultRule};
 use super::floor::Floor;
 use super::gate::{Gate, Peer};
 use super::hall::{ACCOUNT, Hall, Parts};
+use super::limits::OrderCount;
 use super::market::Market;
 use super::replay::Replay;
 use super::rest;
@@ -47,6 +48,8 @@ pub struct Running {
     pub ws_api: String,
     pub api_key: String,
     pub api_secret: String,
+    /// Of the public keys that were registered, in their order.
+    pub public_api_keys: Vec<String>,
     pub addr: SocketAddr,
     shutdown: watch::Sender<bool>,
     serving: task::JoinHandle<()>,
@@ -61,17 +64,21 @@ impl ExchangeServer {
     /// When the address is taken, or the state is not readable or belongs to another exchange.
     pub async fn start(config: ServerConfig) -> Result<Running, ExchangeError> {
         let listen = config.listen;
-        let keys = KeyPair::from_seed(config.seed);
+        let pair = KeyPair::from_seed(config.seed);
         let clock = Clock::new(config.skew);
         let rules = config.doors.clone();
         let listening = TcpListener::bind(listen).await.and_then(|listener| listener.local_addr().map(|addr| (listener, addr)));
         let (listener, addr) = listening.map_err(|source| ExchangeError::Listen { addr: listen, source })?;
-        let hall = open_hall(config, clock.clone())?;
+        let mut hall = open_hall(config, clock.clone())?;
+        hall.orders = OrderCount::limited(rules.orders_per_10_seconds, rules.orders_per_day);
         let symbols = hall.symbols.clone();
         let (floor, thread) = Floor::start(hall).map_err(ExchangeError::Thread)?;
         let (shutdown, stopping) = watch::channel(false);
-        let door = Arc::new(Door::new(floor, keys.clone(), clock, symbols, stopping.clone()));
-        door.inject(rules.faults)?;
+        let keys = Keys { pair: pair.clone(), public: rules.public_keys.clone() };
+        let faults = rules.faults.clone();
+        let public_api_keys = rules.public_keys.iter().map(|key| key.api_key.clone()).collect();
+        let door = Arc::new(Door::new(floor, keys, rules, clock, symbols, stopping.clone()));
+        door.inject(faults)?;
         task::spawn(Arc::clone(&door).watch());
         let app = router(Arc::clone(&door)).into_make_service_with_connect_info::<Peer>();
         let listener = Gate { listener };
@@ -89,8 +96,9 @@ impl ExchangeServer {
             rest: format!("http://{addr}"),
             ws: format!("ws://{addr}"),
             ws_api: format!("ws://{addr}/ws-api/v3"),
-            api_key: keys.key,
-            api_secret: keys.secret,
+            api_key: pair.key,
+            api_secret: pair.secret,
+            public_api_keys,
             addr,
             shutdown,
             serving,

@@ -17,6 +17,7 @@ use super::gate::{Peer, Standing, Switch};
 use super::refusal::ApiError;
 use super::reply::Reply;
 use crate::domain::{Span, Symbol};
+use crate::matching::SymbolStatus;
 
 /// How often faults that strike by themselves are looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
@@ -50,7 +51,7 @@ impl Door {
     pub async fn clear_faults(&self) {
         self.faults.clear();
         self.clock.unstep();
-        locked(&self.weights).pardon();
+        locked(&self.callers).pardon();
         let halted = {
             let mut held = locked(&self.held);
             held.hidden.clear();
@@ -114,9 +115,9 @@ impl Door {
 
     fn banned(&self, from: IpAddr, secs: u32) -> Reply {
         let now = self.clock.steady();
-        let mut weights = locked(&self.weights);
-        weights.ban(from, now + Span::from_secs(i64::from(secs)));
-        weights.admit(from, 0, now).err().map_or_else(|| self.limited(secs), Reply::from)
+        let mut callers = locked(&self.callers);
+        callers.ban(from, now + Span::from_secs(i64::from(secs)));
+        callers.admit(from, 0, now).err().map_or_else(|| self.limited(secs), Reply::from)
     }
 
     fn hide(&self, body: &str, long: Duration) {
@@ -225,12 +226,13 @@ impl Door {
                 held.halted.insert(symbol)
             };
         }
-        let set = self.floor.run(move |hall| {
-            if let Some(mut instrument) = hall.exchange.instrument(symbol).cloned() {
-                instrument.trading = phase == Phase::Trading;
-                hall.exchange.set_instrument(instrument);
-            }
-        });
+        let status = match phase {
+            Phase::Trading => SymbolStatus::Trading,
+            Phase::Halt => SymbolStatus::Halt,
+            Phase::Break => SymbolStatus::Break,
+            Phase::CancelOnly => SymbolStatus::CancelOnly,
+        };
+        let set = self.floor.run(move |hall| hall.exchange.set_status(symbol, status));
         if let Err(error) = set.await {
             tracing::warn!(%error, %symbol, "the status was not changed");
         }

@@ -3,9 +3,10 @@
 use serde::Serialize;
 
 use super::bar::Bar;
+use super::grid::Grid;
 use super::tape::Traded;
 use super::wire::{Fixed, Pair, pairs};
-use crate::domain::{BookSnapshot, DepthDiff, Interval, Level, Money, Price, Qty, Symbol, Timestamp};
+use crate::domain::{BookSnapshot, DepthDiff, Level, Money, Price, Qty, Symbol, Timestamp};
 
 #[derive(Serialize)]
 pub(super) struct TradeEvent<'a> {
@@ -241,12 +242,12 @@ struct Kline<'a> {
 }
 
 impl<'a> KlineEvent<'a> {
-    pub fn of(symbol: &'a Symbol, interval: Interval, bar: &Bar, closed: bool, now: Timestamp) -> Self {
+    pub fn of(symbol: &'a Symbol, grid: Grid, bar: &Bar, closed: bool, now: Timestamp) -> Self {
         let kline = Kline {
             t: bar.open_time.millis(),
-            close_time: bar.close_ms(interval),
+            close_time: grid.close_ms(bar.open_time),
             s: symbol.as_str(),
-            i: interval.to_string(),
+            i: grid.name(),
             f: -1,
             last_trade: -1,
             o: Fixed(bar.open),

@@ -1,8 +1,7 @@
 //! The WebSocket API door: orders and the user data stream over one connection.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 
 use axum::extract::ws::{Utf8Bytes, WebSocket, WebSocketUpgrade};
 use axum::extract::{ConnectInfo, RawQuery, State};
@@ -16,13 +15,15 @@ use super::endpoint::Endpoint;
 use super::fanout::{ConnectionId, Form};
 use super::faults::FaultDoor;
 use super::gate::Peer;
-use super::limits::WEIGHT_PER_MINUTE;
+use super::limits::{Line, ORDERS_PER_10_SECONDS, ORDERS_PER_DAY, WEIGHT_PER_MINUTE};
 use super::line::talk;
 use super::params::Params;
 use super::refusal::ApiError;
 use super::reply::Reply;
-use super::rest::Done;
-use super::{rest_account, rest_market};
+use super::rest::{Done, time_unit};
+use super::session::{self, Ask, Session};
+use super::{known_params, rest_account, rest_market};
+use crate::domain::Timestamp;
 
 const LONGEST_MESSAGE: usize = 64 * 1024;
 const CONNECTING_WEIGHT: u32 = 2;
@@ -33,14 +34,17 @@ pub(super) async fn open(
     RawQuery(query): RawQuery,
     upgrade: WebSocketUpgrade,
 ) -> Response {
-    door.charge(&peer, CONNECTING_WEIGHT);
+    let used = door.charge(&peer, CONNECTING_WEIGHT);
     let params = Params::parse(&query.unwrap_or_default(), "").unwrap_or_default();
     let limits = params.get("returnRateLimits") != Some("false");
-    upgrade.max_message_size(LONGEST_MESSAGE).on_upgrade(move |socket| serve(door, socket, peer, limits))
+    match door.connect(&peer, Line::Api).and_then(|()| time_unit(params.get("timeUnit"))) {
+        Ok(micros) => upgrade.max_message_size(LONGEST_MESSAGE).on_upgrade(move |socket| serve(door, socket, peer, limits, micros)),
+        Err(error) => Reply::from(error).into_response(used),
+    }
 }
 
-async fn serve(door: Arc<Door>, socket: WebSocket, peer: Peer, limits: bool) {
-    let line = match door.floor.run(|hall| hall.fanout.open(Form::Api)).await {
+async fn serve(door: Arc<Door>, socket: WebSocket, peer: Peer, limits: bool, micros: bool) {
+    let line = match door.floor.run(move |hall| hall.fanout.open(Form::Api, micros)).await {
         Ok(line) => line,
         Err(error) => {
             tracing::warn!(%error, "a WebSocket API connection was turned away");
@@ -48,17 +52,31 @@ async fn serve(door: Arc<Door>, socket: WebSocket, peer: Peer, limits: bool) {
         }
     };
     let seen = Socket::new(FaultDoor::WsApi, &peer);
-    let caller = Caller { door: Arc::clone(&door), connection: line.id, peer, seen: Arc::clone(&seen), limits };
+    let caller = Caller {
+        door: Arc::clone(&door),
+        connection: line.id,
+        peer,
+        seen: Arc::clone(&seen),
+        limits,
+        micros,
+        connected_at: door.clock.now(),
+        session: Arc::default(),
+    };
     talk(socket, door, line, seen, move |text| handle(caller.clone(), text)).await;
 }
 
+/// One connection as its messages see it.
 #[derive(Clone)]
-struct Caller {
-    door: Arc<Door>,
-    connection: ConnectionId,
-    peer: Peer,
-    seen: Arc<Socket>,
-    limits: bool,
+pub(super) struct Caller {
+    pub door: Arc<Door>,
+    pub connection: ConnectionId,
+    pub peer: Peer,
+    pub seen: Arc<Socket>,
+    pub limits: bool,
+    /// Times are wanted in microseconds.
+    pub micros: bool,
+    pub connected_at: Timestamp,
+    pub session: Arc<Mutex<Session>>,
 }
 
 /// Values stay as they were written: a signature covers their literal text.
@@ -88,7 +106,10 @@ async fn handle(caller: Caller, text: Utf8Bytes) -> Result<Option<String>, ApiEr
         weight = cost;
         Reply::from(outcome)
     });
-    Ok(reply.await.map(|reply| write(&caller, &id, weight, limits, reply)))
+    Ok(reply
+        .await
+        .map(|reply| if caller.micros { reply.in_micros() } else { reply })
+        .map(|reply| write(&caller, &id, weight, limits, reply)))
 }
 
 /// The answer and what it costs.
@@ -115,8 +136,7 @@ fn literal(value: &RawValue) -> String {
 enum Method {
     /// Answered as the REST endpoint of the same meaning.
     Rest(Endpoint),
-    Subscribe,
-    Unsubscribe,
+    Session(Ask),
 }
 
 impl Method {
@@ -125,12 +145,25 @@ impl Method {
             "ping" => Endpoint::Ping,
             "time" => Endpoint::Time,
             "exchangeInfo" => Endpoint::ExchangeInfo,
+            "depth" => Endpoint::Depth,
+            "trades.recent" => Endpoint::Trades,
+            "trades.historical" => Endpoint::HistoricalTrades,
+            "trades.aggregate" => Endpoint::AggTrades,
+            "klines" | "uiKlines" => Endpoint::Klines,
+            "avgPrice" => Endpoint::AvgPrice,
+            "ticker.24hr" => Endpoint::Ticker24h,
+            "ticker.tradingDay" => Endpoint::TradingDay,
+            "ticker" => Endpoint::RollingTicker,
+            "ticker.price" => Endpoint::TickerPrice,
+            "ticker.book" => Endpoint::BookTicker,
             "order.place" => Endpoint::PlaceOrder,
             "order.test" => Endpoint::TestOrder,
             "order.cancel" => Endpoint::CancelOrder,
             "order.status" => Endpoint::QueryOrder,
             "openOrders.status" => Endpoint::OpenOrders,
             "openOrders.cancelAll" => Endpoint::CancelAll,
+            "allOrders" => Endpoint::AllOrders,
+            "myTrades" => Endpoint::MyTrades,
             "account.status" => Endpoint::Account,
             "order.cancelReplace" => Endpoint::CancelReplace,
             "order.amend.keepPriority" => Endpoint::Amend,
@@ -143,60 +176,53 @@ impl Method {
             "orderList.status" => Endpoint::QueryList,
             "openOrderLists.status" => Endpoint::OpenLists,
             "allOrderLists" => Endpoint::AllLists,
-            "allOrders" => Endpoint::AllOrders,
-            "myTrades" => Endpoint::MyTrades,
             "account.commission" => Endpoint::Commission,
             "account.rateLimits.orders" => Endpoint::OrderRate,
             "myFilters" => Endpoint::MyFilters,
             "myPreventedMatches" => Endpoint::PreventedMatches,
             "myAllocations" => Endpoint::Allocations,
-            "userDataStream.subscribe.signature" => return Ok(Self::Subscribe),
-            "userDataStream.unsubscribe" => return Ok(Self::Unsubscribe),
             "userDataStream.start" | "userDataStream.ping" | "userDataStream.stop" => return Err(ApiError::Retired),
-            _ => return Err(ApiError::NoSuchMethod),
+            _ => return Ask::find(name).map(Self::Session).ok_or(ApiError::NoSuchMethod),
         }))
     }
 
     fn weight(self, params: &Params) -> u32 {
         match self {
             Self::Rest(endpoint) => endpoint.weight(params),
-            Self::Subscribe | Self::Unsubscribe => 2,
+            Self::Session(_) => 2,
         }
     }
 }
 
 async fn run(caller: &Caller, method: Method, sent: &[(String, String)], params: Params) -> Result<Done, ApiError> {
-    let (door, connection) = (&caller.door, caller.connection);
-    let signed = || door.keys.check_message(sent, &params, door.clock.now());
+    let door = &caller.door;
     match method {
-        Method::Rest(endpoint) if endpoint.is_signed() => {
-            signed()?;
-            door.floor.run(move |hall| rest_account::answer(hall, endpoint, &params)).await?
-        }
-        Method::Rest(endpoint) => door.floor.run(move |hall| rest_market::answer(hall, endpoint, &params).map(Done::from)).await?,
-        Method::Subscribe => {
-            signed()?;
-            let number = door.floor.run(move |hall| hall.fanout.subscribe_user(connection)).await?;
-            let number = number.ok_or(ApiError::AlreadySubscribed)?;
-            caller.seen.user.store(true, Ordering::Relaxed);
-            Ok(format!("{{\"subscriptionId\":{number}}}").into())
-        }
-        Method::Unsubscribe => {
-            let number = params.integer("subscriptionId")?.map(|n| u32::try_from(n).unwrap_or(u32::MAX));
-            let found = door.floor.run(move |hall| hall.fanout.unsubscribe_user(connection, number)).await?;
-            if found { Ok("{}".to_owned().into()) } else { Err(ApiError::NotSubscribed) }
+        Method::Session(ask) => session::answer(caller, ask, sent, &params).await.map(Done::from),
+        Method::Rest(endpoint) => {
+            if door.rules.strict {
+                let names: Vec<&str> = sent.iter().map(|(name, _)| name.as_str()).collect();
+                known_params::check(endpoint, &names)?;
+            }
+            if endpoint.is_signed() {
+                session::check(caller, sent, &params)?;
+                return door.floor.run(move |hall| rest_account::answer(hall, endpoint, &params)).await?;
+            }
+            door.floor.run(move |hall| rest_market::answer(hall, endpoint, &params).map(Done::from)).await?
         }
     }
 }
 
 fn write(caller: &Caller, id: &str, weight: u32, limits: bool, reply: Reply) -> String {
     let used = caller.door.charge(&caller.peer, weight);
-    let limits = if limits {
-        format!(
-            ",\"rateLimits\":[{{\"rateLimitType\":\"REQUEST_WEIGHT\",\"interval\":\"MINUTE\",\"intervalNum\":1,\"limit\":{WEIGHT_PER_MINUTE},\"count\":{used}}}]"
-        )
-    } else {
-        String::new()
-    };
+    let orders = reply.order_counts.map(|(short, day)| {
+        let row = |interval, number, limit, count| rate_limit("ORDERS", interval, number, limit, count);
+        format!("{},{},", row("SECOND", 10, ORDERS_PER_10_SECONDS, short), row("DAY", 1, ORDERS_PER_DAY, day))
+    });
+    let weight = rate_limit("REQUEST_WEIGHT", "MINUTE", 1, WEIGHT_PER_MINUTE, used);
+    let limits = if limits { format!(",\"rateLimits\":[{}{weight}]", orders.unwrap_or_default()) } else { String::new() };
     reply.into_message(id, &limits)
+}
+
+fn rate_limit(kind: &str, interval: &str, number: u32, limit: u32, count: u32) -> String {
+    format!("{{\"rateLimitType\":\"{kind}\",\"interval\":\"{interval}\",\"intervalNum\":{number},\"limit\":{limit},\"count\":{count}}}")
 }

@@ -1,5 +1,6 @@
 //! The exchange over real sockets: a small client, and what the doors must do.
 
+mod doors;
 mod farewell;
 mod faults;
 mod market;
@@ -56,6 +57,10 @@ impl Client {
 
     async fn synthetic(seed: u64) -> Self {
         Self::of(ExchangeServer::start_synthetic(seed, origin(2)).await.unwrap()).await
+    }
+
+    async fn with(doors: DoorRules, seed: u64) -> Self {
+        Self::of(ExchangeServer::start(ServerConfig { doors, ..ServerConfig::synthetic(seed, origin(2)) }).await.unwrap()).await
     }
 
     fn sign(&self, payload: &str) -> String {
