@@ -146,6 +146,7 @@ def account(t, client, start):
     assert client.get_my_trades(symbol=SYMBOL, fromId=trades[1]["id"])[0]["id"] == trades[1]["id"]
     t.step("all orders and my trades agree", f"{len(everything)} orders, {len(trades)} trades")
     fee = client.get_trade_fee(symbol=SYMBOL)[0]
+    assert [row["symbol"] for row in client.get_trade_fee(symbol="ETHUSDT")] == ["ETHUSDT"]
     assert fee["symbol"] == SYMBOL and Decimal(fee["makerCommission"]) == Decimal(client.get_account()["commissionRates"]["maker"])
     t.step("fees", f"maker {fee['makerCommission']} taker {fee['takerCommission']}")
     limits = client.get_current_order_count()
