@@ -25,13 +25,13 @@ class Transcript:
         print(f"{self.steps:3} {what}{': ' if seen != '' else ''}{seen}", flush=True)
 
     def refused(self, what, kind, code, words, call):
-        """`call` must fail as the client's `kind` of error, with the exchange's code and words in it."""
+        """`call` must fail as the client's `kind` of error, with the exchange's code (unless the client drops it) and words in it."""
         try:
             answer = call()
         except kind as error:
             text = f"{getattr(error, 'code', '')} {error}"
-            assert str(code) in text and words in text, f"{what}: {text} is not {code} {words}"
-            self.step(f"refused, {what}", f"{type(error).__name__} {code} {words}")
+            assert str(code or "") in text and words in text, f"{what}: {text} is not {code} {words}"
+            self.step(f"refused, {what}", f"{type(error).__name__} {code or ''} {words}")
             return
         raise AssertionError(f"{what}: not refused but {answer}")
 
