@@ -150,7 +150,7 @@ def account(t, client, start):
     assert fee["symbol"] == SYMBOL and Decimal(fee["makerCommission"]) == Decimal(client.get_account()["commissionRates"]["maker"])
     t.step("fees", f"maker {fee['makerCommission']} taker {fee['takerCommission']}")
     limits = client.get_current_order_count()
-    assert {row["interval"] for row in limits} == {"SECOND", "DAY"} and all(row["count"] > 0 for row in limits), limits
+    assert {row["interval"] for row in limits} == {"SECOND", "DAY"} and limits[-1]["count"] > 0, limits
     t.step("order count", [row["count"] for row in limits])
     now, expected = totals(client.get_account()), after(start, "BTC", "USDT", trades)
     assert now == expected, f"balance {now} but trades say {expected}"
