@@ -4,8 +4,8 @@ import json
 import queue
 import time
 from decimal import Decimal
+from importlib.metadata import version
 
-from binance.__version__ import __version__ as installed
 from binance.error import ClientError
 from binance.lib.utils import get_uuid, websocket_api_signature
 from binance.spot import Spot
@@ -133,7 +133,7 @@ def user_stream(t, client):
 
 
 def main():
-    t = Transcript(f"binance-connector (package binance {installed})")
+    t = Transcript(f"binance-connector {version('binance-connector')}")
     client = Spot(api_key=KEY, api_secret=SECRET, base_url=REST)
     market_data(t, client)
     orders(t, client)

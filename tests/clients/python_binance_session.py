@@ -3,8 +3,8 @@
 import asyncio
 import time
 from decimal import Decimal
+from importlib.metadata import version
 
-import binance
 from binance import AsyncClient, BinanceSocketManager, Client, DepthCacheManager
 from binance.exceptions import BinanceAPIException
 
@@ -15,7 +15,7 @@ PATIENCE_S = 30
 
 Client.API_URL = f"{REST}/api"
 AsyncClient.API_URL = f"{REST}/api"
-Client.MARGIN_API_URL = f"{REST}/sapi"
+Client.MARGIN_API_URL = f"{REST}/sapi"  # Where it asks for fees.
 BinanceSocketManager.STREAM_URL = f"{WS}/"
 
 
@@ -250,7 +250,7 @@ async def asynchronous(t):
 
 
 def main():
-    t = Transcript(f"python-binance {binance.__version__}")
+    t = Transcript(f"python-binance {version('python-binance')}")
     client = Client(KEY, SECRET)
     start = totals(client.get_account())
     t.step("balance", start)
