@@ -6,6 +6,8 @@
 //! 1. One place decides the exit code (`main`), one prints answers (`output`), one reads the clock (`clock`).
 //! 2. Settings are read once, at start (`config::load`); an unknown key is refused (`config::layers::tests`).
 //! 3. An opening order leaves only when its journal entry is on disk (`run::courier`).
+//! 4. The engine's end is the program's end, with its reason and code (`run::screen::tests::an_engine_that_panics_*`).
+//! 5. A trading state that can not be continued is refused and stays as it is (`tests/it/door.rs::a_state_that_can_not_be_continued_*`).
 //!
 //! *Never*: imported by another room.
 

@@ -7,9 +7,11 @@
 //! Invariants
 //! 1. Same events, same effects, same fingerprint (`tests/it/engine/determinism.rs::the_same_events_give_the_same_fingerprint`).
 //! 2. Halted or stopping, nothing opens (`tests/it/engine/halting.rs::halted_sends_only_cancels_and_reduces`).
-//! 3. Before reconciliation nothing opens (`tests/it/engine/refusing.rs::nothing_opens_before_reconciliation`).
+//! 3. Before reconciliation nothing opens, nor while fills go unheard (`tests/it/engine/refusing.rs::nothing_opens_before_reconciliation`,
+//!    `tests/it/engine/refusing.rs::nothing_opens_while_the_user_stream_is_down_*`).
 //! 4. Trades, ledger and venue agree on the P&L (`tests/it/engine/money.rs::three_ways_to_count_the_same_money`).
 //! 5. A snapshot taken and restored continues the same trades (`tests/it/engine/restart.rs::a_restart_continues_the_open_trade`).
+//! 6. What is said late or again is mended or changes nothing (`tests/it/engine/late_news.rs`).
 //!
 //! *Never*: a clock, a socket, a file, a thread, the environment, an unseeded random number, a map with a random order.
 

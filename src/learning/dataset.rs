@@ -14,7 +14,7 @@ use crate::domain::{Interval, Regime, Symbol, Timestamp};
 use crate::market::features::{FeatureBuilder, Micro, NAMES, WARM_UP, constant_columns};
 
 /// Candles between two reports of progress.
-const REPORT_EVERY: usize = 50_000;
+const REPORT_EVERY: usize = 5_000;
 
 /// One moment to learn from.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -5,10 +5,11 @@
 //! are ignored and one with `U > id + 1` is a gap: the book is invalid until the next snapshot. Diffs that come while there is no
 //! valid book are kept (the newest 2,000) and replayed over the snapshot that follows.
 //!
-//! Levels are sorted vectors with the best level last: nearly all changes are near the touch, where insertion moves few bytes.
+//! The levels of a side are a `Ladder`.
 
 use std::collections::VecDeque;
 
+use super::ladder::Ladder;
 use crate::domain::{BookSnapshot, DepthDiff, Level, MarketData, MarketUpdate, Price, Qty, Quote};
 
 /// Diffs kept while there is no valid book: 200 s of a 100 ms stream.
@@ -49,48 +50,6 @@ enum Standing {
     Following,
 }
 
-/// One side, worst level first: `key` orders prices so that the best is the greatest.
-#[derive(Debug, Clone, Default)]
-struct Ladder {
-    levels: Vec<Level>,
-    asks: bool,
-}
-
-impl Ladder {
-    fn key(&self, price: Price) -> Price {
-        if self.asks { -price } else { price }
-    }
-
-    fn set(&mut self, level: Level) {
-        let key = self.key(level.price);
-        let found = self.levels.binary_search_by(|held| self.key(held.price).cmp(&key));
-        match found {
-            Ok(at) if level.qty.is_positive() => self.levels[at].qty = level.qty,
-            Ok(at) => drop(self.levels.remove(at)),
-            Err(at) if level.qty.is_positive() => self.levels.insert(at, level),
-            Err(_) => {}
-        }
-    }
-
-    fn replace(&mut self, levels: &[Level]) {
-        self.levels.clear();
-        let in_order = levels.windows(2).all(|pair| self.key(pair[0].price) > self.key(pair[1].price));
-        if in_order {
-            self.levels.extend(levels.iter().rev().filter(|level| level.qty.is_positive()));
-        } else {
-            levels.iter().for_each(|level| self.set(*level));
-        }
-    }
-
-    fn best(&self) -> Option<Level> {
-        self.levels.last().copied()
-    }
-
-    fn top(&self, count: usize) -> Vec<Level> {
-        self.levels.iter().rev().take(count).copied().collect()
-    }
-}
-
 #[derive(Debug, Clone)]
 pub struct OrderBook {
     bids: Ladder,
@@ -108,8 +67,8 @@ pub struct OrderBook {
 impl Default for OrderBook {
     fn default() -> Self {
         Self {
-            bids: Ladder::default(),
-            asks: Ladder { asks: true, ..Ladder::default() },
+            bids: Ladder::bids(),
+            asks: Ladder::asks(),
             id: 0,
             standing: Standing::Unknown,
             fed: false,
@@ -216,7 +175,7 @@ impl OrderBook {
     pub fn imbalance(&self, levels: usize) -> Option<f64> {
         let (bid, ask) = self.best()?;
         let (bids, asks) = if self.fed {
-            let sum = |side: &Ladder| side.levels.iter().rev().take(levels).map(|level| level.qty).sum::<Qty>().to_f64();
+            let sum = |side: &Ladder| side.iter().take(levels).map(|level| level.qty).sum::<Qty>().to_f64();
             (sum(&self.bids), sum(&self.asks))
         } else {
             (bid.qty.to_f64(), ask.qty.to_f64())

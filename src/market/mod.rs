@@ -17,6 +17,7 @@
 pub mod bars;
 pub mod book;
 pub mod features;
+mod ladder;
 pub mod merge;
 pub mod quality;
 pub mod regime;

@@ -1,6 +1,6 @@
 //! One customer: balances with locks, and open orders by id and by client id.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::OrderView;
@@ -27,8 +27,7 @@ pub(super) struct Customer {
 #[derive(Debug, Clone, Default)]
 struct Open {
     ids: BTreeSet<OrderId>,
-    /// Asked, never iterated.
-    clients: HashMap<Arc<str>, OrderId>,
+    clients: BTreeMap<Arc<str>, OrderId>,
 }
 
 impl Customer {

@@ -13,6 +13,7 @@ const MINUTE_MS: i64 = 60_000;
 pub(super) struct Average {
     /// Minute since the epoch, notional (1e-16 quote units), quantity (1e-8 base units).
     minutes: VecDeque<(i64, i128, i128)>,
+    price: Option<Price>,
 }
 
 impl Average {
@@ -31,9 +32,14 @@ impl Average {
                 }
             }
         }
+        self.price = self.quotient();
     }
 
-    pub(super) fn price(&self) -> Option<Price> {
+    pub(super) const fn price(&self) -> Option<Price> {
+        self.price
+    }
+
+    fn quotient(&self) -> Option<Price> {
         let (quote, base) = self.minutes.iter().fold((0_i128, 0_i128), |sum, m| (sum.0.saturating_add(m.1), sum.1.saturating_add(m.2)));
         let raw = quote.checked_div(base)?;
         i64::try_from(raw).ok().filter(|raw| *raw > 0).map(Price::from_raw)

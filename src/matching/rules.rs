@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::{OrderRequest, Reject, SelfTradeMode};
-use crate::domain::{Bps, Instrument, Money, OrderKind, Price, Qty, Side};
+use crate::domain::{Bps, Instrument, OrderKind, Price, Qty, Side};
+
+/// Raw units of a rate in the whole.
+const WHOLE: i128 = 100_000_000;
 
 /// Whether a symbol trades. Where it does not, nothing fills and no stop is reached; the market's display goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -142,7 +145,7 @@ fn off_grid(qty: Qty, step: Qty) -> bool {
 
 /// `rate` of a price, not above the largest price.
 fn share(price: Price, rate: Bps) -> Price {
-    let raw = Money::from_raw(i128::from(price.raw())).at_rate(rate).raw();
+    let raw = i128::from(price.raw()) * i128::from(rate.raw()) / WHOLE;
     Price::from_raw(i64::try_from(raw).unwrap_or(i64::MAX))
 }
 

@@ -8,7 +8,7 @@ mod rules;
 
 use super::*;
 use crate::domain::{
-    Asset, BookSnapshot, Bps, DepthDiff, FeeRates, Instrument, Level, MarketData, MarketUpdate, OrderId, OrderKind, OrderStatus, Price,
+    BookSnapshot, Bps, DepthDiff, FeeRates, Instrument, Level, MarketData, MarketUpdate, OrderId, OrderKind, OrderStatus, Price,
     PublicTrade, Qty, Quote, Side, Symbol, TimeInForce, Timestamp, TradeId,
 };
 

@@ -4,7 +4,8 @@
 //!
 //! Invariants
 //! 1. Per asset, all postings sum to zero (`tests::debits_equal_credits`).
-//! 2. A (symbol, trade id) is applied once (`tests::a_repeated_trade_changes_nothing`).
+//! 2. A (symbol, trade id) is applied once (`tests::a_repeated_trade_changes_nothing`,
+//!    `tests/it/engine/late_news.rs::a_fill_repeated_a_thousand_fills_later_changes_nothing`).
 //! 3. Balances equal a dumb re-sum of the fills (`tests::balances_equal_a_re_sum_of_the_fills`).
 //!
 //! *Never*: floats, a price of its own.

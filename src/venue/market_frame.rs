@@ -10,7 +10,11 @@ use std::str::FromStr;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, IgnoredAny, SeqAccess, Visitor};
 
+use super::depth_frame::{DepthFrame, read_depth};
 use crate::domain::{BookSnapshot, DepthDiff, Level, MarketData, Price, PublicTrade, Qty, Quote, Symbol, Timestamp, TradeId};
+
+/// The streams of depth updates, at every speed.
+pub(super) const DEPTH_STREAMS: [&str; 3] = ["depth@100ms", "depth", "depth@1000ms"];
 
 /// What one public message says.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +39,16 @@ pub(super) enum Frame {
 
 /// Reads one JSON message.
 pub(super) fn read_frame(json: &str) -> Result<Frame, serde_json::Error> {
+    match read_depth(json) {
+        Some(DepthFrame { symbol, time, diff }) => {
+            Ok(Frame::Update { symbol, exchange_time: Some(venue_time(time)), data: MarketData::Depth(diff) })
+        }
+        None => read_general(json),
+    }
+}
+
+/// The same, whatever the order of keys and the form of numbers.
+pub(super) fn read_general(json: &str) -> Result<Frame, serde_json::Error> {
     match stream_name(json)? {
         Some(name) => read_stream(&name, json),
         None => read_bare(json),
@@ -44,7 +58,7 @@ pub(super) fn read_frame(json: &str) -> Result<Frame, serde_json::Error> {
 fn read_stream(name: &str, json: &str) -> Result<Frame, serde_json::Error> {
     let kind = name.split_once('@').map_or(name, |(_, kind)| kind);
     match kind {
-        "depth" | "depth@100ms" | "depth@1000ms" => Ok(serde_json::from_str::<Wrapped<DepthWire>>(json)?.data.into_frame()),
+        kind if DEPTH_STREAMS.contains(&kind) => Ok(serde_json::from_str::<Wrapped<DepthWire>>(json)?.data.into_frame()),
         "trade" => Ok(serde_json::from_str::<Wrapped<TradeWire>>(json)?.data.into_frame()),
         "bookTicker" => Ok(serde_json::from_str::<Wrapped<QuoteWire>>(json)?.data.into_frame()),
         "interrupted" => Ok(serde_json::from_str::<Wrapped<InterruptedWire>>(json)?.data.into_frame()),

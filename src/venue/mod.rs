@@ -14,6 +14,7 @@
 pub mod binance;
 pub mod capture;
 mod capture_lines;
+mod depth_frame;
 pub mod exchange;
 mod inferred;
 mod market_frame;

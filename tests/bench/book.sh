@@ -9,4 +9,3 @@ if ! cargo fetch --quiet --manifest-path "$here/book/Cargo.toml" >/dev/null 2>&1
     exit 0
 fi
 CARGO_TARGET_DIR=$target cargo run --release --quiet --manifest-path "$here/book/Cargo.toml" -- "$@"
-rm -f "$here/book/Cargo.lock"

@@ -5,5 +5,6 @@ mod clients;
 mod desk;
 mod door;
 mod engine;
+mod honest;
 mod kill;
 mod tidy;

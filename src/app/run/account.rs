@@ -79,6 +79,7 @@ mod tests {
     fn with_files(folder: &Path, secret: &str, mode: u32) -> Config {
         let (key_file, secret_file) = (folder.join("key"), folder.join("secret"));
         std::fs::write(&key_file, "vmPUZE6mv9SD5VNHk4Hl\n").unwrap();
+        drop(std::fs::remove_file(&secret_file));
         std::fs::write(&secret_file, secret).unwrap();
         std::fs::set_permissions(&secret_file, Permissions::from_mode(mode)).unwrap();
         let sets = [format!("venue.api_key_file={}", key_file.display()), format!("venue.api_secret_file={}", secret_file.display())];

@@ -8,9 +8,12 @@ use crate::domain::{Level, Price, Qty, Side};
 /// Levels a side.
 pub(super) const DEPTH: usize = 120;
 /// Levels stand about this far apart, as a share of the start price.
-const SPACING: f64 = 0.000_02;
+const SPACING: f64 = 0.000_006;
 /// A level holds this many typical trades on average.
 const TRADES_PER_LEVEL: f64 = 25.0;
+/// A level is the inverse square of a uniform draw on [floor, 1 + floor), scaled to the mean 1: its deviation is 1.7 times its mean.
+const SIZE_FLOOR: f64 = 0.1;
+const SIZE_SCALE: f64 = 1.0 / (1.0 / SIZE_FLOOR - 1.0 / (1.0 + SIZE_FLOOR));
 
 /// One level: its quantity in steps stays until the tenth of a second `until`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,12 +138,12 @@ impl Ladder {
 
     fn rung(&self, tick: i64, tenth: i64) -> Rung {
         let bits = self.sizes.bits(tick);
-        // Each level is renewed every 0.8 to 13.5 seconds, in its own rhythm.
-        let period = 8 + (bits & 127) as i64;
+        // Each level is renewed every 0.4 to 6.7 seconds, in its own rhythm.
+        let period = 4 + (bits & 63) as i64;
         let phase = ((bits >> 8) & 0xffff) as i64 % period;
         let epoch = (tenth + phase).div_euclid(period);
-        let draw = share(self.sizes.bits(tick.wrapping_mul(1 << 24) ^ epoch ^ i64::MIN));
-        let steps = (self.typical * (0.1 + 0.375 / (draw + 0.1))) as i64;
+        let draw = share(self.sizes.bits(tick.wrapping_mul(1 << 24) ^ epoch ^ i64::MIN)) + SIZE_FLOOR;
+        let steps = (self.typical * SIZE_SCALE / (draw * draw)) as i64;
         Rung { tick, steps: steps.max(1), until: (epoch + 1) * period - phase }
     }
 

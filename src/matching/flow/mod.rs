@@ -10,12 +10,16 @@
 //! 1. Same configuration, same data, whatever was asked before (`tests::overlapping_calls_agree_in_the_overlap`).
 //! 2. Candles are exactly the sums of the trades (`tests::candles_are_the_sums_of_the_trades`).
 //! 3. A snapshot and the diffs after it give the next snapshot (`tests::a_snapshot_and_the_diffs_give_the_next_snapshot`).
-//! 4. Without edge returns are uncorrelated in time; volatility clusters, tails are fat, symbols move together (`tests::returns_look_like_a_market`).
+//! 4. Without edge returns are uncorrelated in time (`facts::returns_do_not_predict_returns`); volatility clusters and tails are fat as in measured
+//!    markets (`facts::volatility_clusters_as_it_really_does`, `facts::tails_are_as_fat_as_real_ones`), spreads, trades and levels have real sizes
+//!    (`facts::spreads_trades_and_levels_have_real_sizes`), symbols move together (`tests::returns_look_like_a_market`).
 //! 5. With edge the taker-buy share predicts the next return (`tests::edge_shows_in_causal_features`).
 //!
 //! *Never*: a clock, a stored state, a function whose result depends on the processor.
 
 mod config;
+#[cfg(test)]
+mod facts;
 mod ladder;
 mod noise;
 mod path;

@@ -22,16 +22,16 @@ impl Noise {
         normal_of(self.bits(index))
     }
 
-    /// Mean 0, variance 1, kurtosis about 6: one draw in fifty is three times as wide.
+    /// Mean 0, variance 1, kurtosis about 13: one draw in a hundred is five times as wide.
     pub(super) fn fat_tailed(self, index: i64) -> f64 {
         let bits = self.bits(index);
-        let wide = if mixed(bits).is_multiple_of(50) { 3.0 } else { 1.0 };
+        let wide = if mixed(bits).is_multiple_of(100) { 5.0 } else { 1.0 };
         normal_of(bits) * wide * FAT_SCALE
     }
 }
 
-/// 1 / sqrt(0.98 + 0.02 x 9).
-const FAT_SCALE: f64 = 0.928_476_690_885_259_4;
+/// 1 / sqrt(0.99 + 0.01 x 25).
+const FAT_SCALE: f64 = 0.898_026_510_133_874_6;
 
 /// Sixteen bits as a number in [0, 1).
 pub(super) fn share(bits: u64) -> f64 {

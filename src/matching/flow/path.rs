@@ -23,8 +23,8 @@ const FAST_SCALE: f64 = 0.312_249_899_919_92;
 const SLOW_MEMORY: f64 = 0.9;
 const SLOW_SCALE: f64 = 0.435_889_894_354_067_4;
 /// Deviations of log volatility: slow and fast part.
-const SLOW_DEVIATION: f64 = 0.3;
-const FAST_DEVIATION: f64 = 0.35;
+const SLOW_DEVIATION: f64 = 0.42;
+const FAST_DEVIATION: f64 = 0.39;
 /// How far back the memories reach; what is older counts less than 1 %.
 const REACH: i64 = 96;
 /// Log volatility by hour of day, UTC: quiet nights, busy afternoons; its mean square factor is close to 1.
@@ -195,12 +195,12 @@ impl Path {
         self.drift(plan, second) * BLOCK as f64
     }
 
-    /// Best bid and ask around the path's value: one to three ticks apart.
+    /// Best bid and ask around the path's value: mostly one tick apart, at times two or three.
     fn quote(&self, second: i64, level: f64) -> Best {
         let value = (self.start_price * libm::exp(level) / self.tick).max(4.0);
-        let spread = match self.detail.bits(second) % 10 {
-            0..=6 => 1,
-            7..=8 => 2,
+        let spread = match self.detail.bits(second) % 100 {
+            0..=87 => 1,
+            88..=95 => 2,
             _ => 3,
         };
         let bid = value as i64 - spread / 2;

@@ -8,6 +8,10 @@ use crate::domain::{Candle, Price, PublicTrade, Qty, Timestamp, TradeId};
 /// The most trades in a second; trade ids leave this much room.
 pub(super) const MOST_TRADES: u8 = 63;
 
+/// A trade is the inverse square of a uniform draw on [floor, 1 + floor), scaled to the mean 1: the median is a twenty-fifth of the mean.
+const SIZE_FLOOR: f64 = 0.01;
+const SIZE_SCALE: f64 = 1.0 / (1.0 / SIZE_FLOOR - 1.0 / (1.0 + SIZE_FLOOR));
+
 /// One symbol's law of trades.
 #[derive(Debug, Clone)]
 pub(super) struct Tape {
@@ -25,6 +29,10 @@ pub(super) struct Print {
     pub tick: i64,
     pub steps: i64,
     pub taker_buys: bool,
+}
+
+fn square(value: f64) -> f64 {
+    value * value
 }
 
 impl Tape {
@@ -52,7 +60,7 @@ impl Tape {
             let (best, buys) = if moved { (second.after, second.buys_after) } else { (second.before, second.buys_before) };
             let taker_buys = (bits >> 16) & 0xffff < u64::from(buys);
             // Many small trades, a few large ones; the mean is the typical trade.
-            let size = 0.1 + 0.229 / (share(bits >> 32) + 0.02);
+            let size = SIZE_SCALE / square(share(bits >> 32) + SIZE_FLOOR);
             Print {
                 id: id as u64,
                 micros,

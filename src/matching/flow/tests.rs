@@ -191,10 +191,6 @@ fn returns_look_like_a_market() {
     let mut minutes = |symbol| returns(&flow.candles(symbol, Interval::MINUTE, after(0), after(days * 86_400)));
     let (a, b) = (minutes(btc()), minutes(eth()));
     let n = a.len();
-    for lag in [1, 2, 5, 15] {
-        let auto = correlation(&a[lag..], &a[..n - lag]);
-        assert!(auto.abs() < 3.0 / (n as f64).sqrt(), "lag {lag}: {auto}");
-    }
     let squares: Vec<f64> = a.iter().map(|r| r * r).collect();
     for lag in [1, 10, 60] {
         assert!(correlation(&squares[lag..], &squares[..n - lag]) > 0.03, "volatility clusters at lag {lag}");

@@ -6,7 +6,9 @@
 //! 1. An opening order needs `Approved` (`orders::Orders::open` takes nothing else).
 //! 2. Every legal transition is one line of `order::next`; everything else is ignored and counted (`order::tests`).
 //! 3. A local timer never ends an order: it only asks (`orders::tests::an_unanswered_order_is_asked_for_and_never_forgotten`).
+//!    Given up and alive after all, it is cancelled (`tests/it/engine/late_news.rs::an_order_that_comes_alive_*`).
 //! 4. filled <= ordered; a trade id counts once per order (`orders::tests::a_repeated_fill_is_applied_once`).
+//! 5. Refused exits are tried less and less often, for ever (`trade::tests::refusals_double_the_pause_*`).
 //!
 //! *Never*: knows a real venue; accepts an unapproved opening order.
 

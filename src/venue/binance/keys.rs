@@ -92,14 +92,13 @@ impl Signer {
     }
 }
 
-/// The label and content of the first PEM block. Header lines of old RSA keys are no base64 and damage it.
+/// The label and content of the first PEM block, without the header lines of old encrypted keys.
 fn pem(text: &str) -> Option<(String, Vec<u8>)> {
     let (_, rest) = text.split_once("-----BEGIN ")?;
     let (label, rest) = rest.split_once("-----")?;
     let (body, _) = rest.split_once(&format!("-----END {label}-----"))?;
     let lines: String = body.split_whitespace().filter(|part| !part.contains([':', ','])).collect();
-    let letters = lines.trim_start_matches("ENCRYPTED");
-    STANDARD.decode(letters).ok().map(|der| (label.to_owned(), der))
+    STANDARD.decode(lines).ok().map(|der| (label.to_owned(), der))
 }
 
 #[cfg(test)]

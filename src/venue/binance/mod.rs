@@ -17,6 +17,15 @@
 //! 6. No answer makes the client panic or ask without end
 //!    (`test_limits::bad_answers_are_typed_errors_that_show_where_and_what_and_cause_no_storm`).
 //! 7. A book is announced broken before it is announced again (`gateway::tests::a_broken_market_stream_is_announced_and_comes_back`).
+//! 8. Connections are renewed without a gap, a repetition or an interruption
+//!    (`test_streams::ten_renewals_under_load_lose_and_double_nothing`, `feed::tests::two_connections_make_one_sequence`,
+//!    `test_streams::the_user_stream_is_renewed_without_a_hole_and_each_fill_is_told_once`).
+//! 9. Order and repetition of the account's messages change nothing
+//!    (`user_news::tests::order_and_repetition_of_messages_change_nothing`).
+//! 10. A stream that falls silent is found, subscribed again, then costs its connection
+//!    (`test_streams::a_stream_that_stays_silent_costs_the_connection_but_not_the_others`).
+//! 11. Queues are bounded: market data that finds no room breaks its book, the account's messages hold the venue back
+//!    (`test_streams::a_reader_that_is_too_slow_loses_its_book_and_gets_a_new_one`).
 //!
 //! *Never*: decide anything; let a wire type escape; send a placement twice.
 

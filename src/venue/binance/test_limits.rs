@@ -52,7 +52,6 @@ async fn the_end_of_a_ban_is_read_from_its_text_when_no_header_tells_it() {
     assert!((told - until).abs() < 2_000, "{told} {until}");
 }
 
-/// Repeats an order's question as long as its time has not come.
 #[tokio::test]
 async fn an_opening_order_whose_moment_has_passed_is_not_sent_again() {
     let venue = TestVenue::start(|seen, before| match seen.path.as_str() {

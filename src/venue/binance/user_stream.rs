@@ -158,6 +158,8 @@ impl UserStream {
     async fn report(&self, why: &SocketError) {
         let kind = match why {
             SocketError::Subscription { code: -1021, .. } => FailureKind::Clock,
+            // A banned address is told that its key is bad, which it need not be.
+            SocketError::Subscription { code: -2015, .. } if self.account.rest.http().limiter.echoes_ban() => FailureKind::RateLimit,
             SocketError::Subscription { code: -1022 | -2014 | -2015, .. } => FailureKind::Credentials,
             SocketError::Subscription { .. } | SocketError::Terminated | SocketError::Shutdown => FailureKind::Server,
             _ => FailureKind::Network,

@@ -187,3 +187,20 @@ impl ApiError {
         body
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replacement_has_its_status_and_code_and_says_how_each_half_went() {
+        let of = |both, limited| ApiError::Replace { both, limited, data: "{\"cancelResult\":\"FAILURE\"}".to_owned() };
+        for (both, limited, status, code) in
+            [(false, false, 409, -2021), (false, true, 409, -2021), (true, false, 400, -2022), (true, true, 429, -2022)]
+        {
+            assert_eq!((of(both, limited).status(), of(both, limited).code()), (status, code));
+        }
+        let body = "{\"code\":-2022,\"msg\":\"Order cancel-replace failed.\",\"data\":{\"cancelResult\":\"FAILURE\"}}";
+        assert_eq!(of(true, false).body(), body);
+    }
+}

@@ -206,7 +206,7 @@ fn resuming_accepts_what_the_venue_holds_and_says_so() {
 fn a_difference_is_not_accepted_while_orders_work() {
     fn a_dollar_more(said: VenueEvent) -> Option<VenueEvent> {
         let VenueEvent::Balances { at, mut balances } = said else { return Some(said) };
-        balances.iter_mut().filter(|b| b.asset.as_str() == "USDT").for_each(|b| b.free = b.free + "1".parse().unwrap());
+        balances.iter_mut().filter(|b| b.asset.as_str() == "USDT").for_each(|b| b.free += "1".parse::<Qty>().unwrap());
         Some(VenueEvent::Balances { at, balances })
     }
     let mut desk = Desk::ready(9);
