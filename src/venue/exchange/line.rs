@@ -84,7 +84,9 @@ where
     }
     // What was told before the end is still heard.
     while let Ok(message) = messages.try_recv() {
-        send_all(&mut out, outbound.take(message)).await;
+        if !send_all(&mut out, outbound.take(message)).await {
+            break;
+        }
     }
     let farewell = CloseFrame { code: close_code::AWAY, reason: "closing".into() };
     if !send(&mut out, Message::Close(Some(farewell))).await {
