@@ -1,6 +1,6 @@
 //! Programs of other people trade at the simulated exchange: their clients unmodified, with only the addresses changed.
 //!
-//! Each session in `tests/clients` talks through one client and prints what it did. A session whose interpreter or package is not
+//! Each session in the folder beside this one talks through one client and prints what it did. A session whose interpreter or package is not
 //! there is left out, and said so. `HURACAN_PYTHON` names the interpreter that has the packages.
 
 use std::io::{BufRead, BufReader, Write};

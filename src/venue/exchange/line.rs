@@ -88,13 +88,17 @@ where
             break;
         }
     }
+    say_goodbye(&mut out).await;
+    door.left(id);
+    leave(&door, id).await;
+}
+
+async fn say_goodbye(out: &mut SplitSink<WebSocket, Message>) {
     let farewell = CloseFrame { code: close_code::AWAY, reason: "closing".into() };
-    if !send(&mut out, Message::Close(Some(farewell))).await {
+    if !send(out, Message::Close(Some(farewell))).await {
         // The peer said goodbye first: the answer waits below us, and goes out with a flush.
         drop(timeout(SEND_WITHIN, out.flush()).await);
     }
-    door.left(id);
-    leave(&door, id).await;
 }
 
 async fn send_all(out: &mut SplitSink<WebSocket, Message>, texts: Vec<Utf8Bytes>) -> bool {
