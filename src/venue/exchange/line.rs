@@ -89,7 +89,6 @@ where
         }
     }
     say_goodbye(&mut out).await;
-    door.left(id);
     leave(&door, id).await;
 }
 
@@ -111,6 +110,7 @@ async fn send_all(out: &mut SplitSink<WebSocket, Message>, texts: Vec<Utf8Bytes>
 }
 
 async fn leave(door: &Door, id: ConnectionId) {
+    door.left(id);
     if let Err(error) = door.floor.run(move |hall| hall.fanout.close(id)).await {
         tracing::debug!(%error, "a connection left while the exchange was closing");
     }
