@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::domain::{Interval, Symbol};
-use crate::protocol::Mode;
+use crate::protocol::{CandleSource, Mode};
 
 /// A crypto trading engine in one binary with one data file. Without a command it runs the demo.
 #[derive(Debug, Parser)]
@@ -115,6 +115,33 @@ pub enum ModelArg {
     Shadow,
 }
 
+/// A source of history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SourceArg {
+    /// The venue.
+    Rest,
+    /// The venue's address for public data alone.
+    Mirror,
+    /// The venue's files of finished days and months.
+    Archive,
+    /// Another exchange, kept as such.
+    Kraken,
+    /// Another exchange, kept as such.
+    Coinbase,
+}
+
+impl From<SourceArg> for CandleSource {
+    fn from(source: SourceArg) -> Self {
+        match source {
+            SourceArg::Rest => Self::Rest,
+            SourceArg::Mirror => Self::Mirror,
+            SourceArg::Archive => Self::Archive,
+            SourceArg::Kraken => Self::Kraken,
+            SourceArg::Coinbase => Self::Coinbase,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum SpeedArg {
     #[value(name = "1")]
@@ -204,15 +231,38 @@ pub enum DataCommand {
         #[arg(long, value_name = "FILE")]
         instrument: Option<PathBuf>,
     },
-    /// Download candles from the venue.
+    /// Download what is missing of candles; cut off, it goes on where it was.
     Fetch {
+        /// May name several; without any, those of the settings.
+        #[arg(long, num_args = 1.., value_delimiter = ',')]
+        symbol: Vec<Symbol>,
+        /// Without it, the decision bar of the settings.
         #[arg(long)]
-        symbol: Symbol,
-        #[arg(long)]
-        interval: Interval,
+        interval: Option<Interval>,
         /// First day, such as 2024-01-31, or a length such as 30d.
         #[arg(long)]
         since: String,
+        /// The end, exclusive; without it, now.
+        #[arg(long)]
+        until: Option<String>,
+        /// Only this source, instead of one after the other until one answers.
+        #[arg(long, value_enum)]
+        source: Option<SourceArg>,
+        /// Fold the candles from the archive's trades.
+        #[arg(long)]
+        trades: bool,
+        #[arg(long, value_name = "URL")]
+        venue: Option<String>,
+    },
+    /// Ask the venue and its archive again for every gap.
+    Repair {
+        /// May name several; without any, all that are stored.
+        #[arg(long, num_args = 1.., value_delimiter = ',')]
+        symbol: Vec<Symbol>,
+        #[arg(long)]
+        interval: Option<Interval>,
+        #[arg(long, value_enum)]
+        source: Option<SourceArg>,
         #[arg(long, value_name = "URL")]
         venue: Option<String>,
     },
@@ -231,7 +281,7 @@ pub enum DataCommand {
         #[arg(long)]
         since: Option<String>,
     },
-    /// Write candles as CSV files.
+    /// Write candles as csv.gz files that import reads back.
     Export {
         #[arg(long)]
         out: PathBuf,

@@ -17,6 +17,7 @@ mod commands;
 mod config;
 mod control;
 mod failure;
+mod history;
 mod output;
 mod run;
 mod training;

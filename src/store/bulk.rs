@@ -5,6 +5,7 @@ use redb::WriteTransaction;
 use super::candles::{self, DAYS_PER_COMMIT};
 use super::captures::{self, CaptureId};
 use super::error::StoreError;
+use super::history;
 use super::identity::Scope;
 use super::reading::{check_model, put_demo_venue, put_meta, put_model};
 use super::recording::CaptureBlock;
@@ -13,7 +14,7 @@ use super::retention::{OldBlocks, cut_journal};
 use super::schema::{Key, Table};
 use super::writer::WriterError;
 use crate::domain::{Candle, Episode, Interval, Symbol};
-use crate::protocol::{ModelRecord, RunRecord};
+use crate::protocol::{HistoryPage, ModelRecord, RunRecord};
 
 const EPISODES_PER_COMMIT: usize = 500;
 /// Blocks removed in one transaction.
@@ -27,6 +28,8 @@ pub enum Bulk {
         interval: Interval,
         candles: Vec<Candle>,
     },
+    /// A page of a download: its candles and its progress become durable together.
+    History(Box<HistoryPage>),
     Episodes(Vec<Episode>),
     Model(Box<ModelRecord>),
     Run(Box<RunRecord>),
@@ -46,6 +49,7 @@ pub enum Bulk {
 /// One transaction's worth.
 pub(super) enum Piece {
     Days { symbol: Symbol, interval: Interval, days: Vec<(i64, Vec<Candle>)> },
+    History(Box<HistoryPage>),
     Episodes(Vec<Episode>),
     Model(Box<ModelRecord>),
     Run(Box<RunRecord>),
@@ -63,6 +67,7 @@ impl Bulk {
                 .chunks(DAYS_PER_COMMIT)
                 .map(|days| Piece::Days { symbol, interval, days: days.to_vec() })
                 .collect(),
+            Self::History(page) => vec![Piece::History(page)],
             Self::Episodes(episodes) => episodes.chunks(EPISODES_PER_COMMIT).map(|some| Piece::Episodes(some.to_vec())).collect(),
             Self::Model(model) => {
                 check_model(&model).map_err(|_| WriterError::WrongModel { id: model.id.clone() })?;
@@ -86,6 +91,7 @@ impl Piece {
     pub fn apply(&self, txn: &WriteTransaction, scope: &Scope) -> Result<(), StoreError> {
         match self {
             Self::Days { symbol, interval, days } => candles::merge_days(txn, *symbol, *interval, days),
+            Self::History(page) => history::keep_page(txn, page),
             Self::Episodes(episodes) => {
                 episodes.iter().try_for_each(|episode| Table::TradeMemory.put(txn, &Key::new().number(episode.number), episode))
             }

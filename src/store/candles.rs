@@ -23,6 +23,8 @@ pub struct CandleSeries {
     /// Open times of the first and last candle.
     pub first: Timestamp,
     pub last: Timestamp,
+    /// What its packed days take in the file, without the file's own overhead.
+    pub bytes: u64,
 }
 
 /// What can be told of a blob without unpacking it.
@@ -55,14 +57,39 @@ pub(super) fn merge_days(
         }
         merged.extend(candles.iter().map(|c| (c.open_time, *c)));
         let all: Vec<Candle> = merged.into_values().collect();
-        if let (Some(first), Some(last)) = (all.first(), all.last()) {
-            let header = Header { count: all.len() as u32, first: first.open_time, last: last.open_time };
-            let mut body = codec::encode(&header);
-            body.extend(lz4_flex::compress_prepend_size(&pack(&all, interval)));
-            Table::Candles.put_bytes(txn, &key, body)?;
+        put_day(txn, &key, interval, &all)?;
+    }
+    Ok(())
+}
+
+/// Takes away the candles with open times in `[from, until)`.
+pub(super) fn remove_between(
+    txn: &WriteTransaction,
+    symbol: Symbol,
+    interval: Interval,
+    from: Timestamp,
+    until: Timestamp,
+) -> Result<(), StoreError> {
+    let (first, last) = (day_key(symbol, interval, from.day()), day_key(symbol, interval, until.day()));
+    for (key, row) in Table::Candles.held_between(txn, first.as_slice(), &last.after_all())? {
+        let (_, mut candles) = unpack_row(key.as_slice(), &row)?;
+        let before = candles.len();
+        candles.retain(|c| c.open_time < from || until <= c.open_time);
+        if candles.is_empty() {
+            Table::Candles.remove(txn, &key)?;
+        } else if candles.len() < before {
+            put_day(txn, &key, interval, &candles)?;
         }
     }
     Ok(())
+}
+
+fn put_day(txn: &WriteTransaction, key: &Key, interval: Interval, all: &[Candle]) -> Result<(), StoreError> {
+    let (Some(first), Some(last)) = (all.first(), all.last()) else { return Ok(()) };
+    let header = Header { count: all.len() as u32, first: first.open_time, last: last.open_time };
+    let mut body = codec::encode(&header);
+    body.extend(lz4_flex::compress_prepend_size(&pack(all, interval)));
+    Table::Candles.put_bytes(txn, key, body)
 }
 
 /// The candles by UTC day, in the order of days.
@@ -102,8 +129,9 @@ pub(super) fn series(txn: &ReadTransaction) -> Result<Vec<CandleSeries>, StoreEr
         let body = Table::Candles.unsealed(key, row)?;
         let (header, _) = codec::decode_front::<Header>(body).map_err(|e| Table::Candles.unreadable(key, e))?;
         let (symbol, interval, _) = key_parts(key).ok_or_else(|| damaged(key))?;
-        let entry =
-            all.entry((symbol, interval)).or_insert(CandleSeries { symbol, interval, count: 0, first: header.first, last: header.last });
+        let new = CandleSeries { symbol, interval, count: 0, first: header.first, last: header.last, bytes: 0 };
+        let entry = all.entry((symbol, interval)).or_insert(new);
+        entry.bytes += (key.len() + row.len()) as u64;
         entry.count += u64::from(header.count);
         entry.last = header.last;
         Ok(true)
@@ -296,9 +324,10 @@ mod tests {
         assert_eq!(store.candles(symbol, Interval::MINUTE, from, until).unwrap(), candles[1_400..1_500]);
         assert!(store.candles(symbol, Interval::MINUTE, until, from).unwrap().is_empty());
         let listed = store.candle_series().unwrap();
-        let whole =
-            CandleSeries { symbol, interval: Interval::MINUTE, count: 3_000, first: candles[0].open_time, last: candles[2_999].open_time };
-        assert_eq!(listed, vec![whole]);
+        let [listed] = listed.as_slice() else { panic!("one series") };
+        assert_eq!((listed.symbol, listed.interval, listed.count), (symbol, Interval::MINUTE, 3_000));
+        assert_eq!((listed.first, listed.last), (candles[0].open_time, candles[2_999].open_time));
+        assert!((3_000..300_000).contains(&listed.bytes), "{}", listed.bytes);
     }
 
     fn any_candle() -> impl Strategy<Value = Candle> {

@@ -21,6 +21,8 @@
 //!    `file::tests::a_file_from_a_newer_program_is_refused`).
 //! 8. What is recorded comes back as it was (`recording::tests::anything_recorded_round_trips`); retention takes the oldest first and a
 //!    journal it cut stays a checked chain that tells what it lost (`retention::tests::a_cut_journal_is_sound_tells_what_it_lost_and_grows_on`).
+//! 9. Candles and the word of where they came from are one transaction, and no stretch has two origins
+//!    (`history::tests::spans_say_what_a_list_of_minutes_would_say`, `history::tests::another_exchange_gives_way_with_all_its_candles`).
 //!
 //! *Never*: let a type of the file layer escape; interpret a record beyond its key; read a clock for anything that is stored.
 
@@ -35,6 +37,7 @@ mod codec;
 mod crash;
 mod error;
 mod file;
+mod history;
 mod identity;
 mod journal;
 mod pages;

@@ -6,13 +6,13 @@ use super::journal::{Appender, JournalEntry};
 use super::reading::content_id;
 use super::records;
 use crate::domain::{
-    Candle, ClientOrderId, Episode, ExitReason, Interval, Level, MarketData, MarketUpdate, Money, NewOrder, OrderId, OrderKind, Origin,
-    Price, PublicTrade, Qty, Quote, Regime, Role, RunId, Side, Span, Symbol, Timestamp, TradeId,
+    Candle, ClientOrderId, Episode, ExitReason, Gap, Interval, Level, MarketData, MarketUpdate, Money, NewOrder, OrderId, OrderKind,
+    Origin, Price, PublicTrade, Qty, Quote, Regime, Role, RunId, Side, Span, Symbol, Timestamp, TradeId,
 };
 use crate::protocol::{
-    Account, CarryRecord, CostRecord, DecisionRecord, Effect, Event, EvidenceRecord, FillRecord, GateRecord, HealthRecord, HealthVerdict,
-    Mode, ModelKind, ModelRecord, NeighbourRecord, OrderRecord, OrderState, PostingRecord, Record, Request, RunRecord, Stamp, VenueFill,
-    Verdict,
+    Account, CandleSource, CarryRecord, CostRecord, DecisionRecord, Effect, Event, EvidenceRecord, FillRecord, GapReason, GapRecord,
+    GapState, GateRecord, HealthRecord, HealthVerdict, HistoryPage, HistorySpan, Mode, ModelKind, ModelRecord, NeighbourRecord,
+    OrderRecord, OrderState, PostingRecord, Record, Request, RunRecord, Stamp, Testimony, VenueFill, Verdict, Witness,
 };
 
 /// Entries that `fill` journals.
@@ -265,6 +265,19 @@ pub(super) fn records(seed: u64) -> Vec<Record> {
 }
 
 /// Something in every table.
+fn gap() -> GapRecord {
+    let witness = Witness { source: CandleSource::Rest, place: "host".to_owned(), at: at(60), answer: Testimony::Absent };
+    GapRecord {
+        symbol: symbol(),
+        interval: Interval::MINUTE,
+        gap: Gap { start: at(20), end: at(30), missing: 10 },
+        found: at(60),
+        reason: GapReason::NotAtSource,
+        state: GapState::Found,
+        witnesses: vec![witness],
+    }
+}
+
 pub(super) fn fill(store: &Store) {
     store
         .write(|txn| {
@@ -286,6 +299,10 @@ pub(super) fn fill(store: &Store) {
     store.put_candles(symbol(), Interval::MINUTE, &candles(2_000)).unwrap();
     let recorded = super::recording::CaptureBlock::pack(symbol(), &super::recording::tests::stream(1_723_161_254_000, 300)).unwrap();
     store.write(|txn| super::captures::put(txn, &store.scope().venue, &recorded)).unwrap();
+    store.put_gaps(symbol(), Interval::MINUTE, &[gap()]).unwrap();
+    let span = HistorySpan { start: at(0), end: at(50), source: CandleSource::Archive, place: "host".to_owned(), at: at(60) };
+    let page = HistoryPage { symbol: symbol(), interval: Interval::MINUTE, candles: Vec::new(), span, replace: false };
+    store.keep_history(&page).unwrap();
     store.put_model(&model(1)).unwrap();
     store.put_run(&run(1)).unwrap();
     store.put_meta("note", b"hello").unwrap();

@@ -8,6 +8,8 @@
 //! | `captures` | venue, symbol, start | block of recorded market data (`recording.rs`) |
 //! | `capture_index` | start, venue, symbol | what that block holds |
 //! | `candles` | symbol, interval, UTC day | packed candles of the day (`candles.rs`) |
+//! | `fetch_progress` | symbol, interval, start | `HistorySpan`: what was asked of whom; they never overlap (`history.rs`) |
+//! | `gaps` | symbol, interval, start | `GapRecord` |
 //! | `orders` | scope, run, sequence | `OrderRecord` |
 //! | `fills` | scope, symbol, trade id | `FillRecord` |
 //! | `ledger` | scope, run, entry | the postings of one entry |
@@ -60,6 +62,8 @@ tables! {
     Captures => "captures",
     CaptureIndex => "capture_index",
     Candles => "candles",
+    FetchProgress => "fetch_progress",
+    Gaps => "gaps",
     Orders => "orders",
     Fills => "fills",
     Ledger => "ledger",
@@ -109,6 +113,22 @@ impl Table {
         let table = self.open(txn)?;
         let row = table.get(key.as_slice()).doing("read a row")?;
         row.map(|row| self.unsealed(key.as_slice(), row.value()).map(<[u8]>::to_vec)).transpose()
+    }
+
+    /// The sealed rows with keys in `[from, until)` of a table open for writing.
+    pub fn held_between(self, txn: &WriteTransaction, from: &[u8], until: &[u8]) -> Result<Vec<(Key, Vec<u8>)>, StoreError> {
+        let table = self.open(txn)?;
+        let mut found = Vec::new();
+        for item in table.range::<&[u8]>(from..until).doing("read a table")? {
+            let (key, row) = item.doing("read a table")?;
+            found.push((Key(key.value().to_vec()), row.value().to_vec()));
+        }
+        Ok(found)
+    }
+
+    pub fn remove(self, txn: &WriteTransaction, key: &Key) -> Result<(), StoreError> {
+        self.open(txn)?.remove(key.as_slice()).doing("remove a row")?;
+        Ok(())
     }
 
     pub fn get<T: DeserializeOwned>(self, txn: &ReadTransaction, key: &Key) -> Result<Option<T>, StoreError> {

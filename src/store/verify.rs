@@ -20,7 +20,8 @@ use super::retention::{JournalCut, cut_of};
 use super::schema::{Key, KeyParts, Table};
 use crate::domain::{Asset, Candle, ClientOrderId, Episode, Qty, RunId};
 use crate::protocol::{
-    CarryRecord, CostRecord, DecisionRecord, FillRecord, HealthRecord, Mode, ModelRecord, OrderRecord, PostingRecord, RunRecord,
+    CarryRecord, CostRecord, DecisionRecord, FillRecord, GapRecord, HealthRecord, HistorySpan, Mode, ModelRecord, OrderRecord,
+    PostingRecord, RunRecord,
 };
 
 /// What was found; every number is counted, none remembered.
@@ -177,6 +178,8 @@ impl Verification {
                 let (day, candles) = candles::stored_day(key, row)?;
                 self.days.check(day_is_sound(day, &candles), || format!("day {day}: candles are unsound, out of order or of another day"));
             }
+            Table::FetchProgress => readable::<HistorySpan>(table, key, row)?,
+            Table::Gaps => readable::<GapRecord>(table, key, row)?,
             Table::Orders => self.order(key, &table.decoded(key, row)?),
             Table::Fills => self.fill(key, &table.decoded(key, row)?),
             Table::Ledger => self.entry(key, &table.decoded::<Vec<PostingRecord>>(key, row)?),

@@ -45,7 +45,8 @@ pub fn infer_instrument(symbol: Symbol, candles: &[Candle], fees: FeeRates) -> (
     (instrument, notes)
 }
 
-fn split(symbol: Symbol, notes: &mut Vec<String>) -> (Asset, Asset) {
+/// Base and quote by the quote's name at the end.
+pub(super) fn split(symbol: Symbol, notes: &mut Vec<String>) -> (Asset, Asset) {
     let text = symbol.as_str();
     let parsed = |base: &str, quote: &str| Some((base.parse().ok()?, quote.parse().ok()?));
     let known = QUOTES.iter().find_map(|quote| parsed(text.strip_suffix(quote)?.trim_end_matches(['-', '/', '_']), quote));

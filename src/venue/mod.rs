@@ -8,6 +8,8 @@
 //! 2. A bad row is named with its line and the good rows are kept (`ohlcv::tests::bad_rows_are_named_and_good_ones_kept`).
 //! 3. An order whose fate is not proven is reported as unknown, never as refused
 //!    (`binance::error::tests::an_order_is_refused_only_when_the_venue_says_so`).
+//! 4. A downloaded candle is closed by the venue's clock and sound, or named as bad (`history::rows::tests`); a file is what its checksum
+//!    says, or nothing of it is kept (`history::tests::an_archive_with_a_wrong_checksum_is_refused`).
 //!
 //! *Never*: decide anything; let a wire type escape.
 
@@ -16,6 +18,7 @@ pub mod capture;
 mod capture_lines;
 mod depth_frame;
 pub mod exchange;
+pub mod history;
 mod inferred;
 mod market_frame;
 pub mod ohlcv;

@@ -4,13 +4,16 @@
 //! to microseconds on 2025-01-01) or ISO text. Whatever the file leaves open is written into `assumptions`.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::BufRead;
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use csv::StringRecord;
 
 use super::capture::open_plain_or_gzip;
 use crate::domain::{Candle, Interval, Price, Qty, Span, Timestamp};
+
+/// The largest table of the archive, a month of trades, is below this.
+const MOST_UNPACKED: u64 = 64 << 30;
 
 /// A candle file as read: `rows = candles + skipped`.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +34,8 @@ pub struct OhlcvFile {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadRow {
     pub line: u64,
+    /// `None` when the row does not tell it.
+    pub open_time: Option<Timestamp>,
     pub reason: BadRowReason,
 }
 
@@ -54,8 +59,8 @@ pub enum BadRowReason {
 pub enum OhlcvError {
     #[error("cannot read {}: check the path and its permissions", .path.display())]
     Open { path: PathBuf, source: std::io::Error },
-    #[error("{} is a zip archive; unzip it first", .path.display())]
-    Zip { path: PathBuf },
+    #[error("{} is a zip archive that holds no table, or a damaged one: {detail}; download it again", .path.display())]
+    Zip { path: PathBuf, detail: String },
     #[error("{} is empty: nothing to import", .path.display())]
     Empty { path: PathBuf },
     #[error("{} has no column for {column} (found: {found}); name it in the header", .path.display())]
@@ -68,11 +73,25 @@ pub enum OhlcvError {
 /// When the file cannot be opened, is empty, or lacks a column. Bad rows are no errors: they are listed in `skipped`.
 pub fn read_candles(path: impl AsRef<Path>) -> Result<OhlcvFile, OhlcvError> {
     let path = path.as_ref();
+    with_input(path, |input| read_table(path, input))
+}
+
+/// Hands the text of a plain, gzip or zip file (its first entry) to `work`; nothing of it is held as a whole.
+pub(super) fn with_input<T>(path: &Path, work: impl FnOnce(&mut dyn Read) -> Result<T, OhlcvError>) -> Result<T, OhlcvError> {
     let unreadable = |source| OhlcvError::Open { path: path.to_owned(), source };
     let mut input = open_plain_or_gzip(path).map_err(unreadable)?;
-    if input.fill_buf().map_err(unreadable)?.starts_with(b"PK\x03\x04") {
-        return Err(OhlcvError::Zip { path: path.to_owned() });
+    if !input.fill_buf().map_err(unreadable)?.starts_with(b"PK\x03\x04") {
+        return work(&mut input);
     }
+    let broken = |error: zip::result::ZipError| OhlcvError::Zip { path: path.to_owned(), detail: error.to_string() };
+    let file = BufReader::new(std::fs::File::open(path).map_err(unreadable)?);
+    let mut archive = zip::ZipArchive::new(file).map_err(broken)?;
+    let entry = archive.by_index(0).map_err(broken)?;
+    work(&mut BufReader::with_capacity(1 << 16, entry.take(MOST_UNPACKED)))
+}
+
+fn read_table(path: &Path, input: &mut dyn Read) -> Result<OhlcvFile, OhlcvError> {
+    let unreadable = |source| OhlcvError::Open { path: path.to_owned(), source };
     let mut table = csv::ReaderBuilder::new().has_headers(false).flexible(true).trim(csv::Trim::All).from_reader(input);
     let mut record = StringRecord::new();
     let first = table.read_record(&mut record).map_err(|e| unreadable(std::io::Error::other(e)))?;
@@ -92,7 +111,7 @@ pub fn read_candles(path: impl AsRef<Path>) -> Result<OhlcvFile, OhlcvError> {
             Ok(false) => break,
             Err(error) => {
                 let fatal = error.is_io_error();
-                rows.skip(line, BadRowReason::Text(error.to_string()));
+                rows.skip(line, None, BadRowReason::Text(error.to_string()));
                 if fatal {
                     break;
                 }
@@ -158,21 +177,21 @@ struct Rows {
 impl Rows {
     fn take(&mut self, record: &StringRecord, line: u64) {
         match self.candle(record) {
-            Ok(candle) if !candle.is_sound() => self.skip(line, BadRowReason::Unsound),
+            Ok(candle) if !candle.is_sound() => self.skip(line, Some(candle.open_time), BadRowReason::Unsound),
             Ok(candle) => match self.candles.get(&candle.open_time) {
-                Some((kept, _)) => self.skip(line, BadRowReason::Duplicate(*kept)),
+                Some((kept, _)) => self.skip(line, Some(candle.open_time), BadRowReason::Duplicate(*kept)),
                 None => {
                     self.candles.insert(candle.open_time, (line, candle));
                     self.rows += 1;
                 }
             },
-            Err(reason) => self.skip(line, reason),
+            Err(reason) => self.skip(line, None, reason),
         }
     }
 
-    fn skip(&mut self, line: u64, reason: BadRowReason) {
+    fn skip(&mut self, line: u64, open_time: Option<Timestamp>, reason: BadRowReason) {
         self.rows += 1;
-        self.skipped.push(BadRow { line, reason });
+        self.skipped.push(BadRow { line, open_time, reason });
     }
 
     fn candle(&mut self, record: &StringRecord) -> Result<Candle, BadRowReason> {
@@ -252,7 +271,7 @@ fn short(text: &str) -> String {
 }
 
 /// A time and whether it was written as text; `None` when it is neither.
-fn parse_time(text: &str) -> Option<(Timestamp, bool)> {
+pub(super) fn parse_time(text: &str) -> Option<(Timestamp, bool)> {
     let number = text.strip_suffix(".0").unwrap_or(text);
     if let Ok(value) = number.parse::<i64>() {
         // Each range holds the years 1973 to 5138 in its unit.
@@ -274,7 +293,7 @@ fn parse_time(text: &str) -> Option<(Timestamp, bool)> {
 
 /// A decimal number in steps of 1e-8 and whether it had to be rounded (half up). Exponents are accepted: other programs' float tables
 /// write `5.33e-05`.
-fn parse_number(text: &str) -> Option<(i128, bool)> {
+pub(super) fn parse_number(text: &str) -> Option<(i128, bool)> {
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {
         Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
         None => (text, 0),

@@ -5,6 +5,7 @@ mod clients;
 mod desk;
 mod door;
 mod engine;
+mod history;
 mod honest;
 mod kill;
 mod tidy;

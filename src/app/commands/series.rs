@@ -66,6 +66,7 @@ mod tests {
             count: 1,
             first: Timestamp::EPOCH,
             last: Timestamp::EPOCH,
+            bytes: 1,
         };
         list.iter().map(one).collect()
     }

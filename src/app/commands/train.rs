@@ -266,6 +266,7 @@ mod tests {
             count: 1,
             first: Timestamp::EPOCH,
             last: Timestamp::from_millis(last * 1_000),
+            bytes: 1,
         };
         assert_eq!(lookback(&[series(60), series(2 * 86_400)], 1), Timestamp::from_millis((86_400 + 60) * 1_000));
     }

@@ -25,6 +25,7 @@ use crate::venue::binance::OrderTransport;
 pub struct Config {
     pub data: DataConfig,
     pub venue: VenueConfig,
+    pub history: HistoryConfig,
     pub markets: MarketsConfig,
     pub time_scale: TimeScale,
     pub limits: Limits,
@@ -59,6 +60,20 @@ pub struct VenueConfig {
     pub order_transport: OrderTransport,
     pub maker_fee_bps: Bps,
     pub taker_fee_bps: Bps,
+}
+
+/// Where history comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HistoryConfig {
+    pub rest: String,
+    pub mirror: String,
+    pub archive: String,
+    pub kraken: String,
+    pub coinbase: String,
+    pub parallel: u32,
+    pub attempts: u32,
+    pub pause_ms: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,6 +10,7 @@ use tokio::sync::mpsc::Sender;
 use crate::app::cli::ModelArg;
 use crate::app::clock;
 use crate::app::config::Config;
+use crate::app::history::{Ask, CHAIN, Download, Follow, HistoryFault, Shelf};
 use crate::app::training::train_config;
 use crate::domain::{Candle, Instrument, Span, Symbol, Timestamp};
 use crate::engine::Settings;
@@ -19,6 +20,7 @@ use crate::memory::{Graph, Shape};
 use crate::protocol::{Blob, Carried, Event, Learned, Mode, ModelAdopted, ModelKind, ModelRecord, ModelRole, Probe, WarmUp};
 use crate::store::{Bulk, Store, WriterHandle, WriterStatus};
 use crate::venue::binance::{ClientError, RestClient};
+use crate::venue::history::Sources;
 
 const DAY: Span = Span::from_secs(86_400);
 /// Progress is told at most this often.
@@ -31,6 +33,7 @@ pub struct Workshop {
     pub store: Store,
     pub writer: WriterHandle,
     pub rest: RestClient,
+    pub sources: Sources,
     pub runtime: Handle,
     pub events: Sender<Event>,
     pub settings: Settings,
@@ -181,33 +184,19 @@ impl Workshop {
         Ok(models)
     }
 
-    /// Stored history, and what is missing of it from the venue.
+    /// History as far back as models learn: what is stored, and what was missing of it.
     fn history(&self, instrument: &Instrument, number: u64) -> anyhow::Result<Vec<Candle>> {
-        let interval = self.settings.time_scale.bar;
         let days = if self.settings.mode == Mode::Demo { self.config.demo.history_days } else { self.config.learning.lookback_days };
-        let now = self.rest.venue_now();
-        let from = (now - DAY.times(i64::from(days))).floor_to(interval);
-        let held = self.store.candles(instrument.symbol, interval, from, now)?;
-        // Only what is stored from the beginning on is taken as it is; a hole inside is downloaded again.
-        let whole = held.first().is_some_and(|c| c.open_time.since(from) <= interval.span().times(2))
-            && crate::domain::find_gaps(&held, interval).is_empty();
-        let missing_from = held.last().filter(|_| whole).map_or(from, |c| c.open_time + interval.span());
-        let fresh = self.fetch(instrument.symbol, missing_from, Some(number))?;
-        if !fresh.is_empty() {
-            let bulk = Bulk::Candles { symbol: instrument.symbol, interval, candles: fresh.clone() };
-            self.writer.bulk(bulk)?;
-        }
-        let mut all = if whole { held } else { Vec::new() };
-        all.extend(fresh);
-        Ok(all)
+        let from = (self.rest.venue_now() - DAY.times(i64::from(days))).floor_to(self.settings.time_scale.bar);
+        self.fetch(instrument.symbol, from, Some(number))
     }
 
-    /// Downloads from `from` until now; with a number, progress over all symbols is told.
+    /// The candles from `from` until now, missing ones downloaded and kept; with a number, progress over all symbols is told.
     fn fetch(&self, symbol: Symbol, from: Timestamp, number: Option<u64>) -> anyhow::Result<Vec<Candle>> {
         let interval = self.settings.time_scale.bar;
         let symbols = self.settings.symbols.len() as u64;
         let mut told = Instant::now();
-        let progress = |done: u64, total: u64| {
+        let mut progress = |done: u64, total: u64, _: u64| {
             if let Some(number) = number
                 && told.elapsed() >= TELL_EVERY
             {
@@ -219,7 +208,27 @@ impl Workshop {
                 let _ = self.events.try_send(Event::Learned(learned));
             }
         };
-        self.wait(self.rest.klines_range(symbol, interval, from, self.rest.venue_now(), progress))
+        // Models learn from the venue that they trade on: another exchange does not stand in here.
+        let chain = CHAIN.iter().copied().filter(|source| !source.is_elsewhere()).collect();
+        let ask = Ask { symbol, interval, since: from.floor_to(interval), until: clock::now(), chain };
+        let shelf = Shelf { store: &self.store, writer: Some(&self.writer) };
+        let history = &self.config.history;
+        let done = self.runtime.block_on(async {
+            let pause = Duration::from_millis(u64::from(history.pause_ms));
+            let download = Download::new(&self.sources, shelf, history.attempts, pause).await;
+            download.run(&ask, &mut Follow { progress: &mut progress, stop: &self.cancelled }).await
+        });
+        match done {
+            Ok(fetched) => {
+                if let Some(trouble) = fetched.troubles.first().filter(|_| !fetched.missing.is_empty()) {
+                    anyhow::bail!("{symbol}: {} does not answer ({}); {}", trouble.source, trouble.cause, trouble.next_step);
+                }
+                Ok(self.store.candles(symbol, interval, ask.since, Timestamp::MAX)?)
+            }
+            Err(HistoryFault::Stopped) => anyhow::bail!("the run ends"),
+            Err(HistoryFault::Source { source, error }) => Err(anyhow::Error::from(error).context(format!("{symbol} from {source}"))),
+            Err(HistoryFault::File(failure)) => anyhow::bail!("{failure}"),
+        }
     }
 
     /// Waits for the venue, or for the end of the run.
@@ -342,10 +351,13 @@ mod tests {
         let (events, mut told) = tokio::sync::mpsc::channel(1_024);
         let writer = Writer::start(scene.store.clone(), RunId(1), |_| {}).unwrap();
         let cancelled = Arc::new(AtomicBool::new(false));
+        let endpoint = Endpoint::from_rest_url(url).unwrap();
+        let rest = RestClient::new(endpoint.clone(), credentials, monotonic_clock()).unwrap();
         let workshop = Workshop {
             store: scene.store.clone(),
             writer: writer.handle(),
-            rest: RestClient::new(Endpoint::from_rest_url(url).unwrap(), credentials, monotonic_clock()).unwrap(),
+            sources: crate::app::history::sources(&scene.config, &endpoint, rest.clone()).unwrap(),
+            rest,
             runtime: scene.runtime.handle().clone(),
             events,
             settings: engine_settings(&scene.config, Mode::Demo, false),

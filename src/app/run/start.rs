@@ -323,6 +323,7 @@ fn start_workshop(
         store: parts.opening.store.clone(),
         writer: writer.handle(),
         rest: gateway.rest(),
+        sources: crate::app::history::sources(config, &parts.venue.endpoint, gateway.rest())?,
         runtime: runtime.handle().clone(),
         events,
         settings: parts.settings.clone(),

@@ -51,7 +51,7 @@ fn each_filter_has_its_code_and_text() {
     let mut venue = with(usual());
     for (side, at) in [(Side::Sell, "500"), (Side::Buy, "20")] {
         venue.place("edge", side, "1", gtc(at)).unwrap();
-        venue.exchange.cancel(at(1), US, name("BTCUSDT"), OrderRef::Client("edge"), &mut venue.reports).unwrap();
+        venue.exchange.cancel(super::at(1), US, name("BTCUSDT"), OrderRef::Client("edge"), &mut venue.reports).unwrap();
     }
 }
 

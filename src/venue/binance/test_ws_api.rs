@@ -163,10 +163,8 @@ async fn answers_find_their_questions_in_any_order_and_strange_ones_harm_nobody(
     let running = running(vec![Step::Answer(strange), Step::Answer(nobodys), Step::Answer(both), Step::Stay]).await;
     let lost = tokio::spawn({
         let ws = running.ws.clone();
-        async move {
-            let (first, second) = (order(), order());
-            tokio::join!(orders::place(&ws, &first, false), orders::place(&ws, &second, false))
-        }
+        let order = order();
+        async move { tokio::join!(orders::place(&ws, &order, false), orders::place(&ws, &order, false)) }
     });
     while texts(&running.venue).len() < 2 {
         tokio::time::sleep(Duration::from_millis(5)).await;

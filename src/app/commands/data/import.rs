@@ -1,4 +1,4 @@
-//! `huracan data import`: captures and candle files into the data file.
+//! `huracan data import`: captures, candle files and files of trades (plain, gzip, zip) into the data file.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,13 +8,17 @@ use serde::Serialize;
 use super::super::{data_file, progress};
 use super::TradeBars;
 use crate::app::Context;
+use crate::app::clock;
 use crate::app::failure::{Failure, Outcome};
+use crate::app::history::TradeCandles;
 use crate::app::output::table;
 use crate::app::training::{KnownInstrument, keep_instrument, stored_instrument};
-use crate::domain::{Candle, FeeRates, Instrument, Interval, MarketUpdate, Symbol, Timestamp};
+use crate::domain::{Candle, FeeRates, Instrument, Interval, MarketUpdate, Symbol, Timestamp, find_gaps};
 use crate::market::merge_by_local_time;
+use crate::protocol::{CandleSource, HistoryPage, HistorySpan};
 use crate::store::Store;
 use crate::venue::capture::{CaptureError, CaptureReader, is_capture};
+use crate::venue::history::is_trades;
 use crate::venue::infer_instrument;
 use crate::venue::ohlcv::{OhlcvFile, read_candles};
 
@@ -23,6 +27,8 @@ const GRAIN_BARS: Interval = match Interval::from_secs(1) {
     Some(second) => second,
     None => Interval::MINUTE,
 };
+/// Candles of one transaction.
+const TOGETHER: usize = 10_000;
 /// Bad rows in the text for people; the JSON lists all.
 const SHOWN_BAD_ROWS: usize = 10;
 
@@ -76,6 +82,10 @@ struct Gathered {
     bad_rows: Vec<BadLine>,
     assumptions: Vec<String>,
     series: BTreeMap<(Symbol, Interval), Vec<Candle>>,
+    /// The files that candles came from.
+    origins: BTreeMap<(Symbol, Interval), Vec<String>>,
+    /// Trades of a market are folded from file to file, in the order given.
+    folds: BTreeMap<(Symbol, Interval), TradeCandles>,
     /// One-second bars of captured markets, for their grains.
     grains: BTreeMap<Symbol, Vec<Candle>>,
 }
@@ -101,16 +111,32 @@ pub fn import(context: &Context, wanted: &Wanted) -> Outcome {
         bar.inc(captures.len() as u64);
     }
     for file in tables {
-        let symbol = symbol.ok_or_else(|| {
+        let (named_symbol, named_interval) = told_by_name(file);
+        let symbol = symbol.or(named_symbol).ok_or_else(|| {
             Failure::usage(format!("{} does not say which market it is; name it with --symbol, such as --symbol BTCUSDT", file.display()))
         })?;
-        gathered.take_table(file, read_candles(file)?, symbol, wanted.interval)?;
+        if is_trades(file)? {
+            gathered.take_trades(file, symbol, wanted.interval.unwrap_or(Interval::MINUTE))?;
+        } else {
+            gathered.take_table(file, read_candles(file)?, symbol, wanted.interval.or(named_interval))?;
+        }
         bar.inc(1);
     }
     bar.finish_and_clear();
     let store = data_file::writing(context)?;
     let answer = keep(&store, gathered, told, context.config.fees())?;
     context.out.answer(&answer, || text(&answer))
+}
+
+/// Market and interval as the archive and `data export` name their files: `BTCUSDT-1m-2024-01.zip`, `BTCUSDT-aggTrades-2024-01-31.zip`,
+/// `BTCUSDT-1m.csv.gz`.
+fn told_by_name(path: &Path) -> (Option<Symbol>, Option<Interval>) {
+    let name = path.file_name().and_then(std::ffi::OsStr::to_str).unwrap_or("");
+    let mut parts = name.split(['-', '.']);
+    let (symbol, what) = (parts.next().unwrap_or(""), parts.next().unwrap_or(""));
+    let interval = what.parse::<Interval>().ok();
+    let known = interval.is_some() || matches!(what, "aggTrades" | "trades");
+    (symbol.parse().ok().filter(|_| known), interval)
 }
 
 fn read_instrument(path: &Path) -> Outcome<Instrument> {
@@ -161,6 +187,29 @@ impl Gathered {
         Ok(())
     }
 
+    /// Candles of a file that is whole over its days.
+    fn take_trades(&mut self, path: &Path, symbol: Symbol, interval: Interval) -> Outcome {
+        let series = (symbol, interval);
+        let (candles, told) = self.folds.entry(series).or_insert_with(|| TradeCandles::new(interval)).file(path)?;
+        self.assumptions.push(format!("{}: candles of {interval} are folded from its trades, and its days are whole", path.display()));
+        self.bad_rows.extend(told.bad.into_iter().map(|(line, reason)| BadLine { file: path.to_owned(), line: Some(line), reason }));
+        self.files.push(FileReport {
+            file: path.to_owned(),
+            rows: told.rows,
+            skipped: told.skipped,
+            first_time: told.first_time,
+            last_time: told.last_time,
+        });
+        self.came_from(series, path);
+        self.series.entry(series).or_default().extend(candles);
+        Ok(())
+    }
+
+    fn came_from(&mut self, series: (Symbol, Interval), path: &Path) {
+        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        self.origins.entry(series).or_default().push(name);
+    }
+
     fn take_table(&mut self, path: &Path, file: OhlcvFile, symbol: Symbol, interval: Option<Interval>) -> Outcome {
         let shown = path.display();
         let interval = match (interval, file.interval) {
@@ -190,6 +239,7 @@ impl Gathered {
             first_time: file.first_time,
             last_time: file.last_time,
         });
+        self.came_from((symbol, interval), path);
         self.series.entry((symbol, interval)).or_default().extend(file.candles);
         Ok(())
     }
@@ -237,11 +287,15 @@ fn bad_line(fault: CaptureError) -> BadLine {
 
 /// Stores candles and rules. Rules that were told before stay, unless an instrument file tells others.
 fn keep(store: &Store, gathered: Gathered, told: Option<Instrument>, fees: FeeRates) -> Outcome<Answer> {
-    let Gathered { files, bad_rows, mut assumptions, series, grains } = gathered;
+    let Gathered { files, bad_rows, mut assumptions, series, grains, origins, folds: _ } = gathered;
     let mut reports = Vec::new();
     let mut instruments: BTreeMap<Symbol, KnownInstrument> = BTreeMap::new();
     for ((symbol, interval), candles) in &series {
-        store.put_candles(*symbol, *interval, candles)?;
+        let place = origins.get(&(*symbol, *interval)).map_or("captures".to_owned(), |files| match files.as_slice() {
+            [only] => only.clone(),
+            files => format!("{} and {} more", files[0], files.len() - 1),
+        });
+        keep_candles(store, (*symbol, *interval), candles, &place)?;
         let distinct: std::collections::BTreeSet<Timestamp> = candles.iter().map(|c| c.open_time).collect();
         reports.push(SeriesReport { symbol: *symbol, interval: *interval, candles: distinct.len() as u64 });
         let known = match (told.as_ref().filter(|i| i.symbol == *symbol), stored_instrument(store, *symbol)?) {
@@ -264,6 +318,26 @@ fn keep(store: &Store, gathered: Gathered, told: Option<Instrument>, fees: FeeRa
     let instrument = if let [only] = instruments.as_slice() { Some(only.clone()) } else { None };
     let candles = reports.iter().map(|report| report.candles).sum();
     Ok(Answer { files, candles, series: reports, bad_rows, assumptions, instrument, instruments })
+}
+
+/// Stores candles with the file they came from, stretch by stretch: over a hole in it a file says nothing.
+fn keep_candles(store: &Store, (symbol, interval): (Symbol, Interval), candles: &[Candle], place: &str) -> Outcome {
+    let sorted: BTreeMap<Timestamp, Candle> = candles.iter().map(|candle| (candle.open_time, *candle)).collect();
+    let sorted: Vec<Candle> = sorted.into_values().collect();
+    let holes: Vec<Timestamp> = find_gaps(&sorted, interval).iter().map(|gap| gap.end).collect();
+    let mut rest = sorted.as_slice();
+    while let Some(first) = rest.first() {
+        let hole = holes.iter().find(|hole| **hole > first.open_time).copied().unwrap_or(Timestamp::MAX);
+        let count = rest.partition_point(|candle| candle.open_time < hole).min(TOGETHER);
+        let (now, later) = rest.split_at(count);
+        let last = now.last().map_or(first.open_time, |candle| candle.open_time);
+        let after = later.first().map_or(Timestamp::MAX, |candle| candle.open_time);
+        let end = (last + interval.span()).min(after);
+        let span = HistorySpan { start: first.open_time, end, source: CandleSource::Import, place: place.to_owned(), at: clock::now() };
+        store.keep_history(&HistoryPage { symbol, interval, candles: now.to_vec(), span, replace: false })?;
+        rest = later;
+    }
+    Ok(())
 }
 
 fn text(answer: &Answer) -> String {
@@ -295,4 +369,46 @@ fn text(answer: &Answer) -> String {
         text.push_str(&format!("\nassumed: {assumption}"));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_names_of_the_archive_and_of_exports_tell_market_and_interval() {
+        let told = |name: &str| {
+            let (symbol, interval) = told_by_name(Path::new(name));
+            (symbol.map(|s| s.to_string()), interval.map(|i| i.to_string()))
+        };
+        let both = |symbol: &str, interval: &str| (Some(symbol.to_owned()), Some(interval.to_owned()));
+        assert_eq!(told("x/BTCUSDT-1m-2024-01.zip"), both("BTCUSDT", "1m"));
+        assert_eq!(told("ETHBTC-4h.csv.gz"), both("ETHBTC", "4h"));
+        assert_eq!(told("BTCUSDT-aggTrades-2024-01-31.zip"), (Some("BTCUSDT".to_owned()), None));
+        assert_eq!(told("my-data.csv"), (None, None));
+    }
+
+    #[test]
+    fn what_a_file_holds_is_kept_with_its_name_and_its_holes() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = data_file::writing_to(&dir.path().join("x.redb")).unwrap();
+        let series = ("ADABTC".parse().unwrap(), Interval::MINUTE);
+        let price = "1".parse().unwrap();
+        let candle = |minute: i64| Candle {
+            open_time: Timestamp::from_millis(minute * 60_000),
+            open: price,
+            high: price,
+            low: price,
+            close: price,
+            volume: "1".parse().unwrap(),
+            taker_buy_volume: None,
+            trades: 1,
+        };
+        let candles: Vec<Candle> = (0..TOGETHER as i64 + 500).filter(|m| ![7, 8].contains(m)).map(candle).collect();
+        keep_candles(&store, series, &candles, "a.csv").unwrap();
+        let spans: Vec<(i64, i64)> =
+            store.history_spans(series.0, series.1).unwrap().iter().map(|s| (s.start.millis() / 60_000, s.end.millis() / 60_000)).collect();
+        assert_eq!(spans, [(0, 7), (9, TOGETHER as i64 + 500)]);
+        assert_eq!(store.candles(series.0, series.1, Timestamp::EPOCH, Timestamp::MAX).unwrap(), candles);
+    }
 }
