@@ -79,8 +79,7 @@ fn interpreter(session: &Path, package: &str) -> Option<Command> {
 fn trades_through(session: &str, package: &str, install: &str) {
     let session: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "clients", session].iter().collect();
     let Some(mut command) = interpreter(&session, package) else {
-        // Past the harness, which keeps what a passing test prints.
-        writeln!(std::io::stderr(), "left out: {package} is not installed ({install})").unwrap();
+        say(&format!("left out: {package} is not installed ({install})"));
         return;
     };
     let folder = tempfile::tempdir().unwrap();
@@ -91,7 +90,13 @@ fn trades_through(session: &str, package: &str, install: &str) {
     command.env("PYTHONDONTWRITEBYTECODE", "1");
     let (ended, said) = run(command, SESSION).unwrap();
     assert!(ended && said.lines().last().is_some_and(|line| line.starts_with("ok ")), "{}\n{said}", session.display());
-    println!("{said}");
+    say(&format!("{}: {}", said.lines().next().unwrap(), said.lines().last().unwrap()));
+}
+
+/// Past the harness, which keeps what a passing test prints.
+fn say(text: &str) {
+    let mut terminal = std::io::stderr();
+    writeln!(terminal, "{text}").unwrap();
 }
 
 const PYTHON: &str = "HURACAN_PYTHON names the interpreter";
