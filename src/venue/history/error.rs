@@ -82,10 +82,7 @@ mod tests {
     const CALL: Call = Call { method: "GET", path: "/api/v3/klines" };
 
     fn venue(status: u16, code: i64) -> SourceError {
-        SourceError::Venue {
-            place: "x".into(),
-            source: ClientError::Venue { call: CALL, status, code, message: String::new(), data: None },
-        }
+        SourceError::Venue { place: "x".into(), source: ClientError::Venue { call: CALL, status, code, message: String::new(), data: None } }
     }
 
     fn body(status: u16) -> SourceError {
