@@ -1,6 +1,7 @@
 //! Tests of the house as a whole: its rules as data, and the engine through whole sessions against an exchange made of rules.
 #![allow(clippy::unwrap_used)] // A test that can not set its scene fails loudly.
 
+mod clients;
 mod desk;
 mod door;
 mod engine;

@@ -88,10 +88,16 @@ where
             break;
         }
     }
-    let farewell = CloseFrame { code: close_code::AWAY, reason: "closing".into() };
-    send(&mut out, Message::Close(Some(farewell))).await;
-    door.left(id);
+    say_goodbye(&mut out).await;
     leave(&door, id).await;
+}
+
+async fn say_goodbye(out: &mut SplitSink<WebSocket, Message>) {
+    let farewell = CloseFrame { code: close_code::AWAY, reason: "closing".into() };
+    if !send(out, Message::Close(Some(farewell))).await {
+        // The peer said goodbye first: the answer waits below us, and goes out with a flush.
+        drop(timeout(SEND_WITHIN, out.flush()).await);
+    }
 }
 
 async fn send_all(out: &mut SplitSink<WebSocket, Message>, texts: Vec<Utf8Bytes>) -> bool {
@@ -104,6 +110,7 @@ async fn send_all(out: &mut SplitSink<WebSocket, Message>, texts: Vec<Utf8Bytes>
 }
 
 async fn leave(door: &Door, id: ConnectionId) {
+    door.left(id);
     if let Err(error) = door.floor.run(move |hall| hall.fanout.close(id)).await {
         tracing::debug!(%error, "a connection left while the exchange was closing");
     }

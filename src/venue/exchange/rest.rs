@@ -78,7 +78,8 @@ pub(super) fn time_unit(named: Option<&str>) -> Result<bool, ApiError> {
 /// Everything else: a few answers that clients ask for at their start, else 404.
 pub(super) async fn nowhere(State(door): State<Arc<Door>>, ConnectInfo(peer): ConnectInfo<Peer>, uri: axum::http::Uri) -> Response {
     let used = door.charge(&peer, 0);
-    match elsewhere::answer(&door, uri.path()).await {
+    let params = Params::parse(uri.query().unwrap_or_default(), "").unwrap_or_default();
+    match elsewhere::answer(&door, uri.path(), &params).await {
         Some(body) => Reply::new(200, body).into_response(used),
         None => Reply::from(ApiError::NoSuchPath(uri.path().to_owned())).into_response(used),
     }

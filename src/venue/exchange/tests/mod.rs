@@ -1,6 +1,7 @@
 //! The exchange over real sockets: a small client, and what the doors must do.
 
 mod doors;
+mod farewell;
 mod faults;
 mod market;
 mod trading;
