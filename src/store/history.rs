@@ -163,7 +163,7 @@ mod tests {
         #[test]
         fn spans_say_what_a_list_of_minutes_would_say(laid in prop::collection::vec((0_i64..40, 1_i64..12, 0_usize..3), 1..25)) {
             let mut spans: Vec<HistorySpan> = Vec::new();
-            let mut minutes = vec![None; 60];
+            let mut minutes = [None; 60];
             for (start, length, source) in laid {
                 let new = span(start, start + length, SOURCES[source]);
                 let (gone, stand) = laid_over(&spans, &new);

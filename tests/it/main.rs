@@ -5,6 +5,7 @@ mod clients;
 mod desk;
 mod door;
 mod engine;
+mod faults;
 mod history;
 mod honest;
 mod kill;

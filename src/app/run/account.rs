@@ -45,7 +45,6 @@ fn read(file: &Path, variable: &str) -> Outcome<String> {
 }
 
 /// A secret that other users of the box can read is no secret.
-#[cfg(unix)]
 fn only_mine(file: &Path) -> Outcome {
     use std::os::unix::fs::PermissionsExt;
     let mode = std::fs::metadata(file).map_err(|e| Failure::usage(format!("cannot read {}: {e}", file.display())))?.permissions().mode();
@@ -60,12 +59,7 @@ fn only_mine(file: &Path) -> Outcome {
     )))
 }
 
-#[cfg(not(unix))]
-fn only_mine(_: &Path) -> Outcome {
-    Ok(())
-}
-
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
     use std::fs::Permissions;
     use std::os::unix::fs::PermissionsExt;

@@ -4,9 +4,9 @@ use serde_json::value::RawValue;
 
 use super::error::{Call, ClientError};
 use super::http::Terms;
+use super::market_wire::KlineWire;
 use super::query::Query;
 use super::rest::RestClient;
-use super::market_wire::KlineWire;
 use crate::domain::{Interval, Symbol, Timestamp};
 use crate::venue::history::{ReadRow, Row};
 

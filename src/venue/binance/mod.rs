@@ -23,9 +23,9 @@
 //! 9. Order and repetition of the account's messages change nothing
 //!    (`user_news::tests::order_and_repetition_of_messages_change_nothing`).
 //! 10. A stream that falls silent is found, subscribed again, then costs its connection
-//!    (`test_streams::a_stream_that_stays_silent_costs_the_connection_but_not_the_others`).
+//!     (`test_streams::a_stream_that_stays_silent_costs_the_connection_but_not_the_others`).
 //! 11. Queues are bounded: market data that finds no room breaks its book, the account's messages hold the venue back
-//!    (`test_streams::a_reader_that_is_too_slow_loses_its_book_and_gets_a_new_one`).
+//!     (`test_streams::a_reader_that_is_too_slow_loses_its_book_and_gets_a_new_one`).
 //!
 //! *Never*: decide anything; let a wire type escape; send a placement twice.
 
@@ -89,8 +89,8 @@ pub use desk::{OrderTransport, Requests};
 pub use endpoint::{Credentials, Endpoint, EndpointError};
 pub use error::{Call, ClientError, Fate};
 pub use gateway::{Gateway, GatewayConfig};
-pub use kline_rows::KLINE_PAGE;
 pub use keys::KeyError;
+pub use kline_rows::KLINE_PAGE;
 pub use limiter::{LimitKind, RateLimit};
 pub use lists::{ListOf, OrderList};
 pub use replace::{Leg, Replaced, WhenNotCancelled};

@@ -238,7 +238,9 @@ impl Peer {
                 }
                 self.streams.insert(name);
             }),
-            Some("UNSUBSCRIBE") => names.for_each(|name| drop(self.streams.remove(&name))),
+            Some("UNSUBSCRIBE") => names.for_each(|name| {
+                self.streams.remove(&name);
+            }),
             Some("userDataStream.subscribe.signature") => {
                 self.subscribed_user = true;
                 return self.send(&json!({ "id": id, "status": 200, "result": { "subscriptionId": self.number } }).to_string());

@@ -16,8 +16,6 @@ use super::{Credentials, Gateway, GatewayConfig, Requests, StreamRules, monotoni
 use crate::domain::{Bps, FeeRates, Level, MarketData, MarketUpdate, Price, Qty, Symbol};
 use crate::protocol::{Event, Request, Stream, VenueEvent};
 
-const STREAM: &str = "/stream";
-
 fn quick() -> StreamRules {
     StreamRules { overlap: Duration::from_millis(80), check_every: Duration::from_millis(10), ..StreamRules::default() }
 }

@@ -159,7 +159,7 @@ impl Armed {
         // A draw is used up by a match only: other traffic does not move the sequence.
         self.seen += 1;
         if let Some(one_in) = self.rule.one_in
-            && mixed(self.rule.seed, self.seen) % u64::from(one_in.get()) != 0
+            && !mixed(self.rule.seed, self.seen).is_multiple_of(u64::from(one_in.get()))
         {
             return None;
         }

@@ -12,7 +12,7 @@ pub enum SourceError {
     #[error("{place} has no candles of {interval}")]
     UnknownInterval { place: String, interval: Interval },
     #[error("{place} cannot be asked")]
-    Venue { place: String, source: ClientError },
+    Venue { place: String, source: Box<ClientError> },
     #[error("{url}: no connection, or it broke; check the network")]
     Connection { url: String, source: reqwest::Error },
     #[error("{url}: the answer was {status}: {starts}")]
@@ -33,8 +33,8 @@ impl SourceError {
     #[must_use]
     pub fn leads_on(&self) -> bool {
         match self {
-            Self::Venue { source, .. } => match source {
-                ClientError::Venue { status, code, .. } => *status >= 500 || matches!(status, 403 | 418 | 429 | 451) || *code > -1100,
+            Self::Venue { source, .. } => match **source {
+                ClientError::Venue { status, code, .. } => status >= 500 || matches!(status, 403 | 418 | 429 | 451) || code > -1100,
                 _ => true,
             },
             Self::Disk { .. } => false,
@@ -56,20 +56,23 @@ impl SourceError {
     /// What the person at the box can do.
     #[must_use]
     pub fn next_step(&self) -> &'static str {
+        const NAME: &str = "check the name; the files of a delisted market may still be there: --source archive";
+        const INTERVAL: &str = "choose another --interval, such as 1m";
+        const NETWORK: &str = "the address refuses this network; try --source archive, or set history.mirror to one that answers";
+        const AGAIN: &str = "run the same command again: it goes on from there";
         match self {
-            Self::UnknownSymbol { .. } => "check the name; the files of a delisted market may still be there: --source archive",
-            Self::UnknownInterval { .. } => "choose another --interval, such as 1m",
-            Self::Venue { source: ClientError::Venue { code: -1121, .. }, .. } => {
-                "check the name; the files of a delisted market may still be there: --source archive"
-            }
-            Self::Venue { source: ClientError::Venue { code: -1120, .. }, .. } => "choose another --interval, such as 1m",
-            Self::Venue { source: ClientError::Venue { status: 451 | 403, .. } | ClientError::Body { status: 451 | 403, .. }, .. }
-            | Self::Status { status: 451 | 403, .. } => {
-                "the address refuses this network; try --source archive, or set history.mirror to one that answers"
-            }
+            Self::UnknownSymbol { .. } => NAME,
+            Self::UnknownInterval { .. } => INTERVAL,
+            Self::Status { status: 451 | 403, .. } => NETWORK,
+            Self::Venue { source, .. } => match **source {
+                ClientError::Venue { code: -1121, .. } => NAME,
+                ClientError::Venue { code: -1120, .. } => INTERVAL,
+                ClientError::Venue { status: 451 | 403, .. } | ClientError::Body { status: 451 | 403, .. } => NETWORK,
+                _ => AGAIN,
+            },
             Self::Checksum { .. } => "run it again: the venue may be replacing the file; if it stays, --source rest",
             Self::Disk { .. } => "free the disk; the same command goes on from there",
-            _ => "run the same command again: it goes on from there",
+            _ => AGAIN,
         }
     }
 }
@@ -82,12 +85,13 @@ mod tests {
     const CALL: Call = Call { method: "GET", path: "/api/v3/klines" };
 
     fn venue(status: u16, code: i64) -> SourceError {
-        SourceError::Venue { place: "x".into(), source: ClientError::Venue { call: CALL, status, code, message: String::new(), data: None } }
+        let source = ClientError::Venue { call: CALL, status, code, message: String::new(), data: None };
+        SourceError::Venue { place: "x".into(), source: Box::new(source) }
     }
 
     fn body(status: u16) -> SourceError {
         let source = ClientError::Body { call: CALL, status, content_type: String::new(), bytes: 0, starts: String::new(), source: None };
-        SourceError::Venue { place: "x".into(), source }
+        SourceError::Venue { place: "x".into(), source: Box::new(source) }
     }
 
     #[test]

@@ -188,7 +188,7 @@ impl Sources {
 }
 
 fn venue(client: &RestClient, source: crate::venue::binance::ClientError) -> SourceError {
-    SourceError::Venue { place: client.address().to_owned(), source }
+    SourceError::Venue { place: client.address().to_owned(), source: Box::new(source) }
 }
 
 /// A page of the venue's candles. The page starts at the first candle that exists, so a hole never stops the walk.

@@ -77,7 +77,7 @@ pub fn read_trades(path: &Path, mut each: impl FnMut(Timestamp, PublicTrade)) ->
     })
 }
 
-fn table<'a>(input: &'a mut dyn Read) -> csv::Reader<&'a mut dyn Read> {
+fn table(input: &mut dyn Read) -> csv::Reader<&mut dyn Read> {
     csv::ReaderBuilder::new().has_headers(false).flexible(true).trim(csv::Trim::All).from_reader(input)
 }
 

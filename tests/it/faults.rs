@@ -1,0 +1,341 @@
+//! Everything that can go wrong between a trader and its exchange goes wrong, and afterwards the trader's orders, money and books are the
+//! exchange's.
+//!
+//! The engine, the client and the exchange's server are the product's own, in one process, in real time. Faults come in an order that a
+//! seed decides, while orders fly. `HURACAN_FAULT_SEEDS` sets how many seeds are run (1 unless told).
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::{Duration, Instant};
+
+use huracan::domain::{BookSnapshot, Interval, MarketData, MarketUpdate, OrderId, Qty, RunId, Span, Symbol, Timestamp, TradeId};
+use huracan::engine::{Engine, Settings};
+use huracan::market::OrderBook;
+use huracan::protocol::{Command, Effect, Event, Learned, ModelRole, OrderState, Record, Request, RunOpened, Stamp, TradingState, WarmUp};
+use huracan::venue::binance::{
+    Credentials, Endpoint, Gateway, GatewayConfig, LocalClock, Requests, RestClient, StreamRules, TradesOf, monotonic_clock,
+};
+use huracan::venue::exchange::{ExchangeServer, Fault, FaultDoor, FaultRule, Form, Phase, Running};
+use tokio::sync::mpsc;
+
+use crate::desk;
+
+/// Levels of a book that must agree.
+const LEVELS: usize = 20;
+/// Books that are remembered until the exchange's own of the same update id is there to compare with.
+const BOOKS_KEPT: usize = 600;
+/// An order whose placement never arrived is given up a minute after it was made; then everything must be settled.
+const SETTLES_WITHIN: Duration = Duration::from_secs(100);
+
+/// Bars of a second and short waits, so that something is always under way.
+fn settings() -> Settings {
+    let mut settings = desk::settings();
+    settings.time_scale.bar = Interval::from_secs(1).unwrap();
+    settings.time_scale.horizon_bars = 4;
+    settings.limits.cool_down_ms = 200;
+    settings.limits.max_data_age_ms = 3_000;
+    settings.limits.max_clock_drift_ms = 60_000;
+    settings.execution.entry_deadline_ms = 1_500;
+    settings
+}
+
+/// The trader: an engine whose requests go out through the client, and what it was told.
+struct Trader {
+    engine: Engine,
+    events: mpsc::Receiver<Event>,
+    requests: mpsc::Sender<Request>,
+    rest: RestClient,
+    clock: LocalClock,
+    seq: u64,
+    last: Timestamp,
+    books: BTreeMap<Symbol, Followed>,
+    fills: Vec<(Symbol, TradeId, OrderId, Qty)>,
+    orders: BTreeMap<String, (OrderState, Symbol)>,
+    notes: Vec<String>,
+}
+
+/// A book folded from what the client passed on, with its recent past.
+#[derive(Default)]
+struct Followed {
+    book: OrderBook,
+    past: VecDeque<BookSnapshot>,
+}
+
+impl Followed {
+    fn take(&mut self, update: &MarketUpdate) {
+        self.book.apply(update);
+        if self.book.is_valid() && matches!(update.data, MarketData::Depth(_) | MarketData::Snapshot(_)) {
+            if self.past.len() == BOOKS_KEPT {
+                self.past.pop_front();
+            }
+            let (bids, asks) = (self.book.bids(LEVELS), self.book.asks(LEVELS));
+            self.past.push_back(BookSnapshot { last_update_id: self.book.last_update_id(), bids, asks });
+        }
+    }
+}
+
+impl Trader {
+    fn start(exchange: &Running, seed: u64) -> (Self, Gateway) {
+        let (requests, taken) = mpsc::channel(256);
+        let (out, events) = mpsc::channel(16_384);
+        let settings = settings();
+        let config = GatewayConfig {
+            endpoint: Endpoint::from_rest_url(&exchange.rest).unwrap(),
+            credentials: Some(Credentials::new(&exchange.api_key, &exchange.api_secret)),
+            symbols: settings.symbols.clone(),
+            carried_orders: Vec::new(),
+            default_fees: huracan::domain::FeeRates {
+                maker: huracan::domain::Bps::from_bps(10),
+                taker: huracan::domain::Bps::from_bps(10),
+            },
+            clock: monotonic_clock(),
+            streams: StreamRules { silent_after: Duration::from_secs(3), ..StreamRules::default() },
+            requests: Requests::default(),
+        };
+        let clock = config.clock.clone();
+        let gateway = Gateway::start(config, taken, out).unwrap();
+        let mut trader = Self {
+            engine: Engine::new(settings.clone()),
+            events,
+            requests,
+            rest: gateway.rest(),
+            clock,
+            seq: 0,
+            last: Timestamp::EPOCH,
+            books: settings.symbols.iter().map(|symbol| (*symbol, Followed::default())).collect(),
+            fills: Vec::new(),
+            orders: BTreeMap::new(),
+            notes: Vec::new(),
+        };
+        trader.apply(Event::RunOpened(Box::new(RunOpened {
+            run: RunId(0xfa17_0000 + seed),
+            mode: settings.mode,
+            venue: exchange.rest.clone(),
+            code_version: "test".to_owned(),
+            settings: serde_json::to_string(&settings).unwrap(),
+            settings_hash: String::new(),
+            carried: None,
+        })));
+        (trader, gateway)
+    }
+
+    /// A model that finds a reason at every bar, and the candles it wants to see.
+    async fn learn(&mut self) {
+        let bar = self.engine.settings().time_scale.bar;
+        self.apply(Event::Learned(Learned::Model(Box::new(desk::model_of(ModelRole::Shadow, bar)))));
+        let now = self.rest.venue_now();
+        for symbol in self.engine.settings().symbols.clone() {
+            let from = now.floor_to(bar) - Span::from_secs(200);
+            let candles = self.rest.klines_range(symbol, bar, from, now.floor_to(bar), |_, _| {}).await.unwrap();
+            self.apply(Event::Learned(Learned::WarmUp(WarmUp { symbol, interval: bar, candles })));
+        }
+        self.apply(Event::Learned(Learned::Finished));
+    }
+
+    fn apply(&mut self, event: Event) {
+        if let Event::Market(update) = &event
+            && let Some(followed) = self.books.get_mut(&update.symbol)
+        {
+            followed.take(update);
+        }
+        self.seq += 1;
+        self.last = self.last.max((self.clock)());
+        let mut effects = Vec::new();
+        self.engine.apply(Stamp { seq: self.seq, at: self.last }, event, &mut effects);
+        for effect in effects {
+            match effect {
+                Effect::Send(request) => self.requests.try_send(request).unwrap(),
+                Effect::Alert(alert) => self.notes.push(format!("{:?} {}", alert.severity, alert.text)),
+                Effect::Persist(record) => match *record {
+                    Record::Fill(kept) => self.fills.push((kept.fill.symbol, kept.fill.trade_id, kept.fill.order_id, kept.fill.qty)),
+                    Record::Order(kept) => drop(self.orders.insert(kept.order.id.to_string(), (kept.state, kept.order.symbol))),
+                    _ => {}
+                },
+            }
+        }
+    }
+
+    /// Lives for a while, or until something holds.
+    async fn live(&mut self, longest: Duration, until: impl Fn(&Self) -> bool) -> bool {
+        let end = Instant::now() + longest;
+        while Instant::now() < end {
+            if until(self) {
+                return true;
+            }
+            match tokio::time::timeout(Duration::from_millis(50), self.events.recv()).await {
+                Ok(Some(event)) => self.apply(event),
+                Ok(None) => panic!("the client ended"),
+                Err(_) => {}
+            }
+            if self.engine.next_deadline().is_some_and(|due| due <= (self.clock)()) {
+                self.apply(Event::Tick);
+            }
+        }
+        until(self)
+    }
+
+    fn open(&self) -> BTreeSet<String> {
+        self.orders.iter().filter(|(_, (state, _))| !state.is_final()).map(|(id, _)| id.clone()).collect()
+    }
+}
+
+/// What the exchange says, asked by a client of its own.
+#[derive(Debug, PartialEq, Eq)]
+struct Statement {
+    fills: BTreeSet<(Symbol, TradeId, OrderId, Qty)>,
+    open: BTreeSet<String>,
+    totals: BTreeMap<String, Qty>,
+}
+
+async fn stated(client: &RestClient, symbols: &[Symbol]) -> Statement {
+    let mut statement = Statement { fills: BTreeSet::new(), open: BTreeSet::new(), totals: BTreeMap::new() };
+    for symbol in symbols {
+        let trades = client.my_trades(*symbol, TradesOf::From(TradeId(0))).await.unwrap();
+        statement.fills.extend(trades.iter().map(|t| (*symbol, t.trade_id, t.order_id, t.qty)));
+        statement.open.extend(client.open_orders(*symbol).await.unwrap().ours.iter().map(|o| o.id.to_string()));
+    }
+    let balances = client.account().await.unwrap().balances;
+    statement.totals = balances.iter().filter(|b| !b.total().is_zero()).map(|b| (b.asset.to_string(), b.total())).collect();
+    statement
+}
+
+fn believed(trader: &Trader) -> Statement {
+    let ledger = trader.engine.snapshot().ledger;
+    let totals = ledger.holdings().filter(|(_, qty)| !qty.is_zero()).map(|(asset, qty)| (asset.to_string(), qty)).collect();
+    Statement { fills: trader.fills.iter().copied().collect(), open: trader.open(), totals }
+}
+
+/// Every fault of the exchange, at least once, with the name that a failure shows.
+fn every_fault() -> Vec<(&'static str, FaultRule)> {
+    use Fault::*;
+    use FaultDoor::{MarketStreams, Rest, UserStreams};
+    let rule = FaultRule::new;
+    let btc: Symbol = "BTCUSDT".parse().unwrap();
+    let placing = |fault: Fault| rule(fault).on(Rest).request("POST", "order");
+    let cancelling = |fault: Fault| rule(fault).on(Rest).request("DELETE", "order");
+    let malformed = |form| Malformed { form };
+    vec![
+        ("disconnected market stream", rule(Disconnect).on(MarketStreams)),
+        ("disconnected user stream", rule(Disconnect).on(UserStreams)),
+        ("disconnected placement", placing(Disconnect)),
+        ("half-open market stream", rule(HalfOpen).on(MarketStreams)),
+        ("half-open user stream", rule(HalfOpen).on(UserStreams)),
+        ("late market", rule(Delay { ms: 300 }).on(MarketStreams).for_ms(1_000)),
+        ("late account", rule(Delay { ms: 900 }).on(UserStreams).for_ms(2_000)),
+        ("late placements", placing(Delay { ms: 800 }).times(3)),
+        ("lost depth", rule(Drop).on(MarketStreams).path("btcusdt@depth*").times(3)),
+        ("lost reports", rule(Drop).on(UserStreams).path("executionReport").times(3)),
+        ("doubled market", rule(Duplicate).on(MarketStreams).for_ms(1_500)),
+        ("doubled reports", rule(Duplicate).on(UserStreams).for_ms(3_000)),
+        ("disordered market", rule(Reorder).on(MarketStreams).times(20)),
+        ("disordered reports", rule(Reorder).on(UserStreams).times(6)),
+        ("placement refused by a full server", placing(ErrorBefore { status: 503, body: None }).times(2)),
+        ("cancel refused by a proxy", cancelling(ErrorBefore { status: 502, body: None }).times(2)),
+        ("placement done, answer lost", placing(ErrorAfter { status: 503, body: None }).times(2)),
+        ("cancel done, answer lost", cancelling(ErrorAfter { status: 500, body: None }).times(2)),
+        ("placement done, connection reset", placing(ResetAfter).times(2)),
+        ("cancel done, connection reset", cancelling(ResetAfter).times(2)),
+        ("hidden order", placing(HiddenOrder { ms: 2_500 }).times(2)),
+        ("rate limit", rule(RateLimited { retry_after_secs: 1 }).on(Rest).times(2)),
+        ("ban", rule(Banned { retry_after_secs: 2 }).on(Rest)),
+        ("clock ahead", rule(ClockStep { ms: 3_000 })),
+        ("clock back", rule(ClockStep { ms: -3_000 })),
+        ("halted symbol", rule(SymbolStatus { symbol: btc, status: Phase::Halt }).for_ms(1_500)),
+        ("broken symbol", rule(SymbolStatus { symbol: btc, status: Phase::Break }).for_ms(1_500)),
+        ("cancels only", rule(SymbolStatus { symbol: btc, status: Phase::CancelOnly }).for_ms(1_500)),
+        ("server shutdown", rule(ServerShutdown { ms: 300 })),
+        ("firewall page", placing(malformed(Form::ForbiddenPage))),
+        ("100 kB of error", placing(malformed(Form::Huge))),
+        ("empty answer", placing(malformed(Form::Empty))),
+        ("half an answer", placing(malformed(Form::Truncated))),
+        ("null", placing(malformed(Form::Null))),
+        ("unknown words", placing(malformed(Form::UnknownWord))),
+        ("scientific numbers", placing(malformed(Form::Scientific))),
+        ("half a stream message", rule(malformed(Form::Truncated)).on(MarketStreams).times(3)),
+        ("half a report", rule(malformed(Form::Truncated)).on(UserStreams).times(2)),
+        ("unknown words in reports", rule(malformed(Form::UnknownWord)).on(UserStreams).times(2)),
+    ]
+}
+
+/// A shuffle that a seed decides.
+fn shuffled<T>(mut items: Vec<T>, seed: u64) -> Vec<T> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    for last in (1..items.len()).rev() {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        items.swap(last, (state >> 33) as usize % (last + 1));
+    }
+    items
+}
+
+/// The book that the client's messages fold to is the exchange's, at an update id that both have.
+async fn books_agree(trader: &mut Trader, client: &RestClient) {
+    for symbol in trader.engine.settings().symbols.clone() {
+        let mut agreed = false;
+        for _ in 0..100 {
+            let theirs = client.depth(symbol, LEVELS as u32).await.unwrap();
+            trader.live(Duration::from_millis(250), |_| false).await;
+            let ours = trader.books[&symbol].past.iter().find(|book| book.last_update_id == theirs.last_update_id);
+            if let Some(ours) = ours {
+                assert_eq!((&ours.bids, &ours.asks), (&theirs.bids, &theirs.asks), "{symbol} at {}", theirs.last_update_id);
+                agreed = true;
+                break;
+            }
+        }
+        assert!(agreed, "{symbol}: no book of an update id that both have; ours is valid: {}", trader.books[&symbol].book.is_valid());
+    }
+}
+
+async fn survive(seed: u64) -> String {
+    let origin = Timestamp::from_millis(monotonic_clock()().millis() - 2 * 86_400_000);
+    let exchange = ExchangeServer::start_synthetic(100 + seed, origin).await.unwrap();
+    let (mut trader, gateway) = Trader::start(&exchange, seed);
+    let reconciled = |t: &Trader| t.engine.view().health.reconciled;
+    assert!(trader.live(Duration::from_secs(20), reconciled).await, "the account is stated: {:?}", trader.notes);
+    trader.learn().await;
+    assert!(trader.live(Duration::from_secs(60), |t| t.fills.len() >= 3).await, "it trades: {:?}", trader.notes);
+    for (name, fault) in shuffled(every_fault(), seed) {
+        trader.notes.push(format!("-- {name}"));
+        exchange.inject(fault).unwrap();
+        trader.live(Duration::from_millis(900), |_| false).await;
+    }
+    // Nothing new; what is under way comes to its end.
+    trader.notes.push("-- no more faults".to_owned());
+    trader.apply(Event::Command(Command::Stop));
+    let client = {
+        let endpoint = Endpoint::from_rest_url(&exchange.rest).unwrap();
+        RestClient::new(endpoint, Some(Credentials::new(&exchange.api_key, &exchange.api_secret)), monotonic_clock()).unwrap()
+    };
+    client.sample_clock().await.unwrap();
+    let symbols = trader.engine.settings().symbols.clone();
+    let end = Instant::now() + SETTLES_WITHIN;
+    loop {
+        // Both clients share the exchange's limits: what is asked too often is not answered.
+        trader.live(Duration::from_secs(3), |_| false).await;
+        let (ours, theirs) = (believed(&trader), stated(&client, &symbols).await);
+        if ours == theirs {
+            break;
+        }
+        assert!(Instant::now() < end, "seed {seed}: believed {ours:#?}\nstated {theirs:#?}\n{}", trader.notes.join("\n"));
+    }
+    books_agree(&mut trader, &client).await;
+    assert_eq!(trader.fills.len(), trader.fills.iter().collect::<BTreeSet<_>>().len(), "no fill is booked twice");
+    let view = trader.engine.view();
+    assert!(!matches!(view.trading, TradingState::Halted { .. }), "{:?}", view.trading);
+    let said = format!("seed {seed}: {} orders, {} fills, {} alerts", trader.orders.len(), trader.fills.len(), trader.notes.len());
+    let Trader { requests, events, .. } = trader;
+    drop((requests, events));
+    gateway.ended().await;
+    exchange.stop().await;
+    said
+}
+
+#[test]
+fn after_every_fault_orders_money_and_books_are_the_exchanges() {
+    let seeds: u64 = std::env::var("HURACAN_FAULT_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        // Another test of this process was first.
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    for seed in 1..=seeds {
+        println!("{}", runtime.block_on(survive(seed)));
+    }
+}
