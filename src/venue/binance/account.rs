@@ -382,7 +382,9 @@ struct Asking<'a> {
 impl<'a> Asking<'a> {
     /// `None` while the same is being asked.
     fn begin(all: &'a Mutex<BTreeSet<ClientOrderId>>, id: ClientOrderId) -> Option<Self> {
-        all.lock().unwrap_or_else(PoisonError::into_inner).insert(id).then_some(Self { all, id })
+        // The lock is gone before a guard can be made or dropped: its end takes the lock again.
+        let first = all.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+        first.then(|| Self { all, id })
     }
 }
 

@@ -162,7 +162,8 @@ impl TradeProof {
         let known = told.max(self.baseline.get(&symbol).copied());
         match known {
             Some(known) if last > known => {
-                self.owed.insert(symbol, (last, now));
+                // The first that is owed counts: newer ones must not put off its proof.
+                self.owed.entry(symbol).or_insert((last, now));
             }
             Some(_) => {}
             None => {

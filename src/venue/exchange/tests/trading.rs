@@ -175,7 +175,8 @@ async fn orders_pass_through_the_websocket_api_with_numbers_as_written() {
     let order = json!({"symbol": "ETHUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": 0.1, "price": 1000});
     let placed = client.call(&mut socket, "order.place", order).await;
     assert_eq!((&placed["status"], &placed["result"]["status"]), (&json!(200), &json!("NEW")), "{placed}");
-    assert_eq!(placed["rateLimits"][0]["limit"], 6_000);
+    let limits: Vec<&serde_json::Value> = placed["rateLimits"].as_array().unwrap().iter().map(|limit| &limit["rateLimitType"]).collect();
+    assert_eq!(limits, ["ORDERS", "ORDERS", "REQUEST_WEIGHT"], "a placement tells its order counts too");
     let id = placed["result"]["orderId"].to_string();
     let found = client.call(&mut socket, "order.status", json!({"symbol": "ETHUSDT", "orderId": id, "returnRateLimits": false})).await;
     assert_eq!((&found["result"]["status"], found.get("rateLimits")), (&json!("NEW"), None), "{found}");
