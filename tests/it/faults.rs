@@ -23,6 +23,8 @@ use crate::desk;
 const LEVELS: usize = 20;
 /// Books that are remembered until the exchange's own of the same update id is there to compare with.
 const BOOKS_KEPT: usize = 600;
+/// Faults of requests wait for such a request.
+const STRIKES_WITHIN: Duration = Duration::from_secs(90);
 /// An order whose placement never arrived is given up a minute after it was made; then everything must be settled.
 const SETTLES_WITHIN: Duration = Duration::from_secs(100);
 
@@ -220,12 +222,12 @@ fn every_fault() -> Vec<(&'static str, FaultRule)> {
         ("half-open market stream", rule(HalfOpen).on(MarketStreams)),
         ("half-open user stream", rule(HalfOpen).on(UserStreams)),
         ("late market", rule(Delay { ms: 300 }).on(MarketStreams).for_ms(1_000)),
-        ("late account", rule(Delay { ms: 900 }).on(UserStreams).for_ms(2_000)),
+        ("late account", rule(Delay { ms: 900 }).on(UserStreams).times(3)),
         ("late placements", placing(Delay { ms: 800 }).times(3)),
         ("lost depth", rule(Drop).on(MarketStreams).path("btcusdt@depth*").times(3)),
         ("lost reports", rule(Drop).on(UserStreams).path("executionReport").times(3)),
         ("doubled market", rule(Duplicate).on(MarketStreams).for_ms(1_500)),
-        ("doubled reports", rule(Duplicate).on(UserStreams).for_ms(3_000)),
+        ("doubled reports", rule(Duplicate).on(UserStreams).times(4)),
         ("disordered market", rule(Reorder).on(MarketStreams).times(20)),
         ("disordered reports", rule(Reorder).on(UserStreams).times(6)),
         ("placement refused by a full server", placing(ErrorBefore { status: 503, body: None }).times(2)),
@@ -284,6 +286,12 @@ async fn books_agree(trader: &mut Trader, client: &RestClient) {
     }
 }
 
+/// Faults that were given and have not struck yet.
+fn unfired(exchange: &Running) -> Vec<String> {
+    let listed: serde_json::Value = serde_json::from_str(&exchange.faults()).unwrap();
+    listed.as_array().unwrap().iter().filter(|rule| rule["fired"] == 0).map(|rule| rule["fault"].to_string()).collect()
+}
+
 async fn survive(seed: u64) -> String {
     let origin = Timestamp::from_millis(monotonic_clock()().millis() - 2 * 86_400_000);
     let exchange = ExchangeServer::start_synthetic(100 + seed, origin).await.unwrap();
@@ -297,6 +305,8 @@ async fn survive(seed: u64) -> String {
         exchange.inject(fault).unwrap();
         trader.live(Duration::from_millis(900), |_| false).await;
     }
+    let struck = trader.live(STRIKES_WITHIN, |_| unfired(&exchange).is_empty()).await;
+    assert!(struck, "seed {seed}: never struck: {:?}", unfired(&exchange));
     // Nothing new; what is under way comes to its end.
     trader.notes.push("-- no more faults".to_owned());
     trader.apply(Event::Command(Command::Stop));
