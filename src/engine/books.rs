@@ -154,7 +154,8 @@ impl Engine {
             match (lost, desk.losing_since) {
                 (false, _) => desk.losing_since = None,
                 (true, None) => desk.losing_since = Some(self.now),
-                (true, Some(since)) if self.now.since(since) >= Span::from_secs(1) => closing.push(*symbol),
+                // Asked once: refused exits keep the pauses that they have earned.
+                (true, Some(since)) if self.now.since(since) >= Span::from_secs(1) && !trade.is_leaving() => closing.push(*symbol),
                 (true, Some(_)) => {}
             }
         }

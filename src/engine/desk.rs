@@ -13,6 +13,8 @@ pub(super) struct Desk {
     /// Bought, but too small to sell: quantity and what it cost.
     pub dust_qty: Qty,
     pub dust_cost: Money,
+    /// When a snapshot of the book was asked for last.
+    pub snapshot_asked: Timestamp,
     /// Since when the open trade has lost more than one trade may.
     pub losing_since: Option<Timestamp>,
 }
@@ -27,6 +29,7 @@ impl Desk {
             dust_qty: Qty::ZERO,
             dust_cost: Money::ZERO,
             losing_since: None,
+            snapshot_asked: Timestamp::EPOCH,
         }
     }
 

@@ -323,6 +323,7 @@ impl Engine {
                 out.push(Effect::Send(request));
             }
             self.ask_account(out);
+            self.ask_for_books(out);
         }
         if self.dirty {
             self.dirty = false;

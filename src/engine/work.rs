@@ -40,7 +40,10 @@ impl Engine {
                     self.reduce(symbol, qty, OrderKind::Market, Purpose::Exit, reference, out);
                 }
                 Step::Cancel(id) => {
-                    self.cancel(id, out);
+                    if !self.cancel(id, out) {
+                        // Refused a moment ago: time brings the next try.
+                        return refused;
+                    }
                 }
                 Step::Close { reason } => {
                     self.close(symbol, reason, out);
@@ -56,12 +59,13 @@ impl Engine {
         refused
     }
 
-    pub(super) fn cancel(&mut self, id: crate::domain::ClientOrderId, out: &mut Vec<Effect>) {
-        if let Some(request) = self.orders.cancel(id, self.now) {
-            self.dirty = true;
-            out.push(Effect::Send(request));
-            self.keep_order(id, out);
-        }
+    /// False when the cancel is not sent now.
+    fn cancel(&mut self, id: crate::domain::ClientOrderId, out: &mut Vec<Effect>) -> bool {
+        let Some(request) = self.orders.cancel(id, self.now) else { return false };
+        self.dirty = true;
+        out.push(Effect::Send(request));
+        self.keep_order(id, out);
+        true
     }
 
     fn open(&mut self, symbol: Symbol, qty: Qty, kind: OrderKind, taker: bool, out: &mut Vec<Effect>) -> Result<(), Refusal> {

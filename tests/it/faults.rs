@@ -2,7 +2,8 @@
 //! exchange's.
 //!
 //! The engine, the client and the exchange's server are the product's own, in one process, in real time. Faults come in an order that a
-//! seed decides, while orders fly. `HURACAN_FAULT_SEEDS` sets how many seeds are run (1 unless told).
+//! seed decides, while orders fly. `HURACAN_FAULT_SEEDS` names the seeds (`1` unless told, such as
+//! `1,2,3,4,5`).
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
@@ -221,12 +222,12 @@ fn every_fault() -> Vec<(&'static str, FaultRule)> {
         ("disconnected placement", placing(Disconnect)),
         ("half-open market stream", rule(HalfOpen).on(MarketStreams)),
         ("half-open user stream", rule(HalfOpen).on(UserStreams)),
-        ("late market", rule(Delay { ms: 300 }).on(MarketStreams).for_ms(1_000)),
+        ("late market", rule(Delay { ms: 300 }).on(MarketStreams).times(20)),
         ("late account", rule(Delay { ms: 900 }).on(UserStreams).times(3)),
         ("late placements", placing(Delay { ms: 800 }).times(3)),
         ("lost depth", rule(Drop).on(MarketStreams).path("btcusdt@depth*").times(3)),
         ("lost reports", rule(Drop).on(UserStreams).path("executionReport").times(3)),
-        ("doubled market", rule(Duplicate).on(MarketStreams).for_ms(1_500)),
+        ("doubled market", rule(Duplicate).on(MarketStreams).times(40)),
         ("doubled reports", rule(Duplicate).on(UserStreams).times(4)),
         ("disordered market", rule(Reorder).on(MarketStreams).times(20)),
         ("disordered reports", rule(Reorder).on(UserStreams).times(6)),
@@ -306,7 +307,16 @@ async fn survive(seed: u64) -> String {
         trader.live(Duration::from_millis(900), |_| false).await;
     }
     let struck = trader.live(STRIKES_WITHIN, |_| unfired(&exchange).is_empty()).await;
-    assert!(struck, "seed {seed}: never struck: {:?}", unfired(&exchange));
+    let state = trader.engine.view();
+    assert!(
+        struck,
+        "seed {seed}: never struck: {:?}\n{:?} {:?}\n{:?}\n{}",
+        unfired(&exchange),
+        state.trading,
+        state.health,
+        state.decisions.iter().take(6).map(|d| (d.symbol, d.reasons.first().cloned())).collect::<Vec<_>>(),
+        trader.notes.join("\n")
+    );
     // Nothing new; what is under way comes to its end.
     trader.notes.push("-- no more faults".to_owned());
     trader.apply(Event::Command(Command::Stop));
@@ -340,12 +350,13 @@ async fn survive(seed: u64) -> String {
 
 #[test]
 fn after_every_fault_orders_money_and_books_are_the_exchanges() {
-    let seeds: u64 = std::env::var("HURACAN_FAULT_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
+    let wanted = std::env::var("HURACAN_FAULT_SEEDS").unwrap_or_else(|_| "1".to_owned());
+    let seeds = wanted.split(',').map(|seed| seed.trim().parse::<u64>().unwrap());
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         // Another test of this process was first.
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    for seed in 1..=seeds {
+    for seed in seeds {
         println!("{}", runtime.block_on(survive(seed)));
     }
 }

@@ -25,12 +25,18 @@ pub fn watch(shared: &Arc<Shared>, file: PathBuf) -> Outcome {
                 Ok(signals) => signals,
                 Err(error) => return tracing::error!(%error, "SIGUSR1 can not be heard"),
             };
+            let mut asked = false;
             while !shared.is_finished() {
                 tokio::select! {
-                    _ = signals.recv() => halt(&shared, "SIGUSR1"),
+                    heard = signals.recv() => asked |= heard.is_some(),
                     () = tokio::time::sleep(LOOK_EVERY) => {}
                 }
-                if file.exists() && is_open_for_entries(&shared) {
+                let open = is_open_for_entries(&shared);
+                // Said again until the engine is halted: a full queue must not swallow it.
+                asked &= open;
+                if asked {
+                    halt(&shared, "SIGUSR1");
+                } else if open && file.exists() {
                     halt(&shared, &file.display().to_string());
                 }
             }

@@ -10,7 +10,6 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::app::clock;
 use crate::app::config::Config;
 use crate::app::failure::Outcome;
 use crate::domain::{BookSnapshot, MarketData, MarketUpdate, Span, Symbol, Timestamp};
@@ -184,12 +183,14 @@ impl Recording {
     }
 
     fn serve(mut self, heard: &Receiver<Heard>) {
-        self.keeper.tidy(clock::now());
-        let mut tidied = Instant::now();
+        // By the venue's own time: a box whose clock is wrong must not take all it has for old.
+        let mut venue_time: Option<Timestamp> = None;
+        let mut tidied: Option<Instant> = None;
         loop {
             match heard.recv_timeout(Duration::from_secs(1)) {
                 Ok(Heard::Update(update)) => {
                     let symbol = update.symbol;
+                    venue_time = venue_time.max(update.exchange_time);
                     let market = self.markets.entry(symbol).or_default();
                     market.add(*update);
                     if market.is_due() {
@@ -202,9 +203,9 @@ impl Recording {
                     due.into_iter().for_each(|symbol| self.hand_over(symbol));
                 }
             }
-            if tidied.elapsed() >= TIDY_EVERY {
-                tidied = Instant::now();
-                self.keeper.tidy(clock::now());
+            if let Some(now) = venue_time.filter(|_| tidied.is_none_or(|at| at.elapsed() >= TIDY_EVERY)) {
+                tidied = Some(Instant::now());
+                self.keeper.tidy(now);
             }
         }
         let all: Vec<Symbol> = self.markets.keys().copied().collect();
@@ -328,6 +329,9 @@ mod tests {
         config.record.max_mib = 0;
         config.record.enabled = false;
         record(&store, &config, &[]);
-        assert!(store.capture_series().unwrap().is_empty());
+        assert_eq!(store.capture_series().unwrap().len(), 2, "before the venue tells its time nothing is old");
+        config.record.enabled = true;
+        record(&store, &config, &updates[..2]);
+        assert!(store.capture_series().unwrap().iter().all(|series| series.first >= updates[0].local_time), "{:?}", store.capture_series());
     }
 }

@@ -92,6 +92,11 @@ pub struct Order {
     pub updated: Timestamp,
     /// When we last asked about it or asked for its cancel.
     pub asked: Timestamp,
+    /// Refused cancels in a row, and the last of them: each doubles the pause before the next.
+    #[serde(default)]
+    pub refused_cancels: u32,
+    #[serde(default)]
+    pub cancel_refused: Timestamp,
 }
 
 impl Order {

@@ -14,6 +14,9 @@ use crate::trading::risk::Approved;
 const FINAL_KEPT: usize = 16;
 /// Silence after which an order in doubt is asked for, and between two such questions.
 const ASK_AFTER: Span = Span::from_secs(2);
+/// After a refused cancel, doubled with each up to 32 s.
+const CANCEL_AGAIN: Span = Span::from_millis(250);
+const CANCEL_DOUBLINGS: u32 = 7;
 /// After this long, "no such order" is proof that a placement never arrived: the wait for the disk, a measurement of the clock, the receive
 /// window, the venue's processing limit, and the lag of its queries (20 s and more were seen).
 const SUBMIT_DEADLINE: Span = Span::from_secs(60);
@@ -53,10 +56,13 @@ impl Orders {
         Request::Place { order, opening: false }
     }
 
-    /// Asks for a cancel; `None` when the order has ended or was asked already.
+    /// Asks for a cancel; `None` when the order has ended, was asked already, or the venue has just refused (a market that is closed refuses
+    /// for as long as it is).
     pub fn cancel(&mut self, id: ClientOrderId, at: Timestamp) -> Option<Request> {
         let order = self.all.get_mut(&id)?;
-        if !order.apply(OrderEvent::CancelSent, at) {
+        let pause = CANCEL_AGAIN.times(1 << order.refused_cancels.saturating_sub(1).min(CANCEL_DOUBLINGS));
+        let too_soon = order.refused_cancels > 0 && at.since(order.cancel_refused) < pause;
+        if too_soon || !order.apply(OrderEvent::CancelSent, at) {
             return None;
         }
         order.asked = at;
@@ -93,6 +99,8 @@ impl Orders {
         if let Some(order) = self.all.get_mut(&id) {
             // Ask at the next opportunity.
             order.asked = at - ASK_AFTER;
+            order.refused_cancels = order.refused_cancels.saturating_add(1);
+            order.cancel_refused = at;
         }
         change
     }
@@ -235,6 +243,8 @@ impl Orders {
             created: at,
             updated: at,
             asked: at,
+            refused_cancels: 0,
+            cancel_refused: Timestamp::EPOCH,
         };
         self.all.insert(new.id, order);
     }
@@ -394,6 +404,22 @@ mod tests {
         assert_eq!(orders.cancel_revived(order.id, OrderId(9), at(61)), cancel);
         assert_eq!(orders.cancel_revived(order.id, OrderId(9), at(62)), None, "the cancel is on its way");
         assert_eq!(orders.cancel_revived(order.id, OrderId(9), at(63)), cancel, "it was lost");
+    }
+
+    #[test]
+    fn refused_cancels_are_repeated_less_and_less_often() {
+        let (mut orders, order) = placed(10);
+        orders.accepted(order.id, OrderId(9), at(1));
+        let (mut now, mut sent) = (at(2), Vec::new());
+        while now < at(62) {
+            if orders.cancel(order.id, now).is_some() {
+                sent.push(now.since(at(2)).millis());
+                orders.cancel_refused(order.id, now);
+                orders.stated(&stated(&order, OrderStatus::Open, 0), now);
+            }
+            now = now + Span::from_millis(50);
+        }
+        assert_eq!(sent, [0, 250, 750, 1_750, 3_750, 7_750, 15_750, 31_750]);
     }
 
     #[test]

@@ -204,6 +204,12 @@ impl Trade {
         first
     }
 
+    /// True once leaving was asked for.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        self.exit_request.is_some() || matches!(self.phase, Phase::Exiting { .. })
+    }
+
     /// The venue refused a target or exit; the next try waits longer, so that nobody is banned for repeating what can not be.
     pub fn exit_refused(&mut self) {
         self.refusals = self.refusals.saturating_add(1);

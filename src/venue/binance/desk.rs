@@ -1,10 +1,13 @@
 //! Where orders go out: over REST, or over the WebSocket API with REST behind it.
 
+use std::time::Instant;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
 use super::error::ClientError;
+use super::http::PLACED_WITHIN;
 use super::rest::RestClient;
 use super::transport::{Ask, Transport};
 use super::ws_api::WsApi;
@@ -52,11 +55,16 @@ impl Transport for Desk {
     async fn ask<T: DeserializeOwned + Send>(&self, ask: &Ask) -> Result<T, ClientError> {
         match self {
             Self::Rest(rest) => rest.http().ask(ask).await,
-            Self::Socket { ws, rest } => match ws.ask(ask).await {
-                // Nothing was sent, so that sending it over REST cannot do it twice.
-                Err(ClientError::Offline { .. }) => rest.http().ask(ask).await,
-                answered => answered,
-            },
+            Self::Socket { ws, rest } => {
+                let begun = Instant::now();
+                match ws.ask(ask).await {
+                    // Nothing was sent, so that sending it over REST cannot do it twice; an order whose moment has passed is not sent.
+                    Err(ClientError::Offline { .. }) if ask.terms.repeatable || begun.elapsed() <= PLACED_WITHIN => {
+                        rest.http().ask(ask).await
+                    }
+                    answered => answered,
+                }
+            }
         }
     }
 }

@@ -4,7 +4,7 @@
 //! first moment. Without credentials there is no user stream and nothing is reconciled (paper mode).
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::task::{JoinHandle, JoinSet};
@@ -27,6 +27,7 @@ use crate::domain::{ClientOrderId, FeeRates, Instrument, Symbol};
 use crate::protocol::{Event, Request, VenueEvent};
 
 const PROBE_EVERY: Duration = Duration::from_secs(30);
+const RULES_EVERY: Duration = Duration::from_secs(3_600);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How long requests under way may take after the last one came in.
@@ -152,7 +153,7 @@ async fn start_up(config: GatewayConfig, account: Arc<Account>, market: MarketSt
         prepared = prepare(&config, &account) => prepared,
         () = stop.told() => return,
     };
-    let probes = probe_periodically(&account, config.credentials.is_some());
+    let probes = probe_periodically(&account, Markets::of(&config));
     match config.credentials {
         Some(credentials) => {
             let user = UserStream { account: account.clone(), credentials, quotes: prepared, rules: config.streams, stop: stop.clone() };
@@ -182,7 +183,8 @@ async fn start_up(config: GatewayConfig, account: Arc<Account>, market: MarketSt
 /// What must be known before a stream is opened: clock and instruments. Gives the markets' quote assets.
 async fn prepare(config: &GatewayConfig, account: &Account) -> QuoteAssets {
     let clock = until_done(account, || account.rest.sample_clock()).await;
-    let instruments = until_done(account, || load_instruments(config, &account.rest)).await;
+    let markets = Markets::of(config);
+    let instruments = until_done(account, || load_instruments(&markets, &account.rest)).await;
     let quotes = instruments.iter().map(|i| (i.symbol, i.quote)).collect();
     account.watch(instruments.iter().flat_map(|i| [i.base, i.quote]));
     account.out.venue(VenueEvent::Instruments(instruments)).await;
@@ -190,10 +192,24 @@ async fn prepare(config: &GatewayConfig, account: &Account) -> QuoteAssets {
     quotes
 }
 
+/// Whose rules are asked for.
+struct Markets {
+    symbols: Vec<Symbol>,
+    default_fees: FeeRates,
+    /// The account's own fees can be asked for.
+    signed: bool,
+}
+
+impl Markets {
+    fn of(config: &GatewayConfig) -> Self {
+        Self { symbols: config.symbols.clone(), default_fees: config.default_fees, signed: config.credentials.is_some() }
+    }
+}
+
 /// The markets' rules with this account's fees.
-async fn load_instruments(config: &GatewayConfig, rest: &RestClient) -> Result<Vec<Instrument>, ClientError> {
-    let mut instruments = rest.exchange_info(&config.symbols, config.default_fees).await?;
-    if config.credentials.is_some() {
+async fn load_instruments(markets: &Markets, rest: &RestClient) -> Result<Vec<Instrument>, ClientError> {
+    let mut instruments = rest.exchange_info(&markets.symbols, markets.default_fees).await?;
+    if markets.signed {
         for instrument in &mut instruments {
             instrument.fees = rest.account_commission(instrument.symbol).await?;
         }
@@ -214,7 +230,9 @@ async fn until_done<T, F: Future<Output = Result<T, ClientError>>>(account: &Acc
     }
 }
 
-async fn probe_periodically(account: &Account, with_account: bool) {
+async fn probe_periodically(account: &Account, markets: Markets) {
+    let with_account = markets.signed;
+    let mut rules_read = Instant::now();
     let mut due = tokio::time::interval(PROBE_EVERY);
     due.set_missed_tick_behavior(MissedTickBehavior::Delay);
     due.tick().await;
@@ -229,6 +247,14 @@ async fn probe_periodically(account: &Account, with_account: bool) {
         }
         if with_account {
             account.refer().await;
+        }
+        // Grains, filters and fees change while a box runs for weeks.
+        if rules_read.elapsed() >= RULES_EVERY {
+            rules_read = Instant::now();
+            match load_instruments(&markets, &account.rest).await {
+                Ok(instruments) => account.out.venue(VenueEvent::Instruments(instruments)).await,
+                Err(error) => account.out.failed(&error).await,
+            }
         }
     }
 }

@@ -31,10 +31,11 @@ const SHOWN_CHARS: usize = 120;
 const LARGEST_DATA: usize = 64 * 1024;
 const ATTEMPTS: u32 = 4;
 /// From its decision to its second sending, an order may take this long.
-const PLACED_WITHIN: Duration = Duration::from_secs(3);
+pub(super) const PLACED_WITHIN: Duration = Duration::from_secs(3);
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// After a 429 that does not say how long.
+const SHORTEST_BAN: Duration = Duration::from_millis(500);
 const UNTOLD_BAN: Duration = Duration::from_secs(60);
 /// After a 403 of the firewall, which looks at minutes.
 const FIREWALL_PAUSE: Duration = Duration::from_secs(120);
@@ -307,7 +308,9 @@ impl Http {
         };
         let left = told.map(|until| until.since(now).millis().max(0).unsigned_abs()).map(Duration::from_millis);
         let untold = if status == 403 { FIREWALL_PAUSE } else { UNTOLD_BAN };
-        let pause = retry_after.or(left).unwrap_or(untold);
+        // An end that has passed already is our clock's mistake, and a pause of nothing is no pause.
+        let left = left.filter(|left| !left.is_zero());
+        let pause = retry_after.or(left).unwrap_or(untold).max(SHORTEST_BAN);
         tracing::warn!(status, seconds = pause.as_secs(), "the venue limits requests; holding back");
         self.limiter.block(pause, now);
     }

@@ -101,6 +101,8 @@ pub(super) enum Admission<'a> {
 pub(super) struct Booking<'a> {
     limiter: &'a Limiter,
     cost: Cost,
+    /// The venue's time at admission.
+    admitted: Timestamp,
 }
 
 impl Booking<'_> {
@@ -109,6 +111,10 @@ impl Booking<'_> {
         let mut state = self.limiter.state();
         for window in &mut state.windows {
             window.roll(at);
+            // What was counted for the last window says nothing of this one.
+            if window.slot != window.slot_of(self.admitted) {
+                continue;
+            }
             if let Some(told) = counts.iter().find(|c| c.kind == window.kind && c.window_secs == window.secs) {
                 // What this booking adds at its end is in the count already.
                 window.used = told.used.saturating_sub(self.cost.of(window.kind));
@@ -163,8 +169,12 @@ impl Window {
         i64::from(self.secs) * 1_000
     }
 
+    fn slot_of(&self, at: Timestamp) -> i64 {
+        at.millis().div_euclid(self.millis())
+    }
+
     fn roll(&mut self, at: Timestamp) {
-        let slot = at.millis().div_euclid(self.millis());
+        let slot = self.slot_of(at);
         if slot != self.slot {
             self.slot = slot;
             self.used = 0;
@@ -220,7 +230,7 @@ impl Limiter {
             for window in &mut state.windows {
                 window.under_way = window.under_way.saturating_add(cost.of(window.kind));
             }
-            Admission::Go(Booking { limiter: self, cost })
+            Admission::Go(Booking { limiter: self, cost, admitted: at })
         } else if cost.urgency == Urgency::Opening {
             Admission::Refused(delay)
         } else {

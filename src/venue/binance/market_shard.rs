@@ -275,9 +275,11 @@ impl Shard {
             session.lines.renew();
             self.out.failure(FailureKind::Network, format!("market stream: {} stays silent; connecting anew", topics::name(topic))).await;
         }
-        if let Some(symbol) = remedy.ask_for
-            && session.asking.is_empty()
-            && session.proof.may_ask(symbol, self.rules.trade_asked_after, now)
+        let due = |session: &mut Session| {
+            remedy.ask_for.iter().copied().find(|symbol| session.proof.may_ask(*symbol, self.rules.trade_asked_after, now))
+        };
+        if session.asking.is_empty()
+            && let Some(symbol) = due(session)
         {
             let rest = self.rest.clone();
             session.asking.spawn(async move {

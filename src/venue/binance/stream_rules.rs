@@ -42,7 +42,8 @@ impl Default for StreamRules {
         Self {
             life: Duration::from_secs(23 * 3_600),
             overlap: Duration::from_secs(3),
-            silent_after: Duration::from_secs(15),
+            // Pings prove the connection, and silent streams are renewed sooner: this is for when neither helped.
+            silent_after: Duration::from_secs(60),
             depth_silent_after: Duration::from_secs(20),
             quote_silent_after: Duration::from_secs(60),
             proven_silent_after: Duration::from_secs(3),

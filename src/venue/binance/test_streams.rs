@@ -306,7 +306,7 @@ async fn a_reader_that_is_too_slow_loses_its_book_and_gets_a_new_one() {
 async fn many_markets_are_split_over_connections_and_few_messages_are_sent() {
     let names: Vec<String> = (10..75).map(|n| format!("C{n}USDT")).collect();
     let symbols: Vec<&str> = names.iter().map(String::as_str).collect();
-    let stage = Stage::open(&symbols, Duration::from_millis(20)).await;
+    let stage = Stage::open(&symbols, Duration::from_millis(100)).await;
     let mut reader = Reader::start(&stage, StreamRules { streams_per_connection: 120, ..quick() }, 10_000);
     reader.read_until(|r| r.links == [true] && r.books.len() == 65 && r.books.values().all(|b| b.diffs > 0)).await;
     {

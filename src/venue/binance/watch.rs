@@ -45,7 +45,7 @@ pub(super) struct Remedy {
     /// Subscribed again without success: a new connection is needed.
     pub renew_for: Option<Topic>,
     /// The trade stream that was silent longest, beyond its limit.
-    pub ask_for: Option<Symbol>,
+    pub ask_for: Vec<Symbol>,
 }
 
 impl Watch {
@@ -94,7 +94,7 @@ impl Watch {
 
     pub fn remedy(&mut self, rules: &StreamRules, patience: &mut Patience, now: Instant) -> Remedy {
         let mut remedy = Remedy::default();
-        let mut quietest = rules.trade_asked_after;
+        let mut quiet: Vec<(Duration, Symbol)> = Vec::new();
         for (topic, stream) in &mut self.streams {
             let silence = now.duration_since(stream.since);
             let limit = match topic.1 {
@@ -102,8 +102,8 @@ impl Watch {
                 Kind::Quote => Some(rules.quote_silent_after),
                 Kind::Trade => None,
             };
-            if topic.1 == Kind::Trade && stream.proven.is_none() && silence >= quietest {
-                (quietest, remedy.ask_for) = (silence, Some(topic.0));
+            if topic.1 == Kind::Trade && stream.proven.is_none() && silence >= rules.trade_asked_after {
+                quiet.push((silence, topic.0));
             }
             match stream.again {
                 Some(again) if now.duration_since(again) >= rules.resubscribed_within => {
@@ -123,6 +123,8 @@ impl Watch {
                 }
             }
         }
+        quiet.sort_unstable_by(|a, b| b.cmp(a));
+        remedy.ask_for = quiet.into_iter().map(|(_, symbol)| symbol).collect();
         remedy
     }
 }
@@ -138,6 +140,9 @@ impl Patience {
     }
 }
 
+/// A question costs 25 of the 6,000 a minute that all requests share.
+const QUESTIONS_APART: Duration = Duration::from_secs(3);
+
 /// Questions for the last trade of quiet markets: one at a time, and what their answers showed.
 #[derive(Debug, Default)]
 pub(super) struct TradeProof {
@@ -150,7 +155,10 @@ pub(super) struct TradeProof {
 impl TradeProof {
     /// True when this market was not asked about within `pause`.
     pub fn may_ask(&mut self, symbol: Symbol, pause: Duration, now: Instant) -> bool {
-        let due = self.asked.get(&symbol).is_none_or(|at| now.duration_since(*at) >= pause);
+        let long_ago = |at: &Instant, pause: Duration| now.duration_since(*at) >= pause;
+        // One thin market must not keep the others from being asked about, nor many of them use up the request budget.
+        let apart = self.asked.values().max().is_none_or(|at| long_ago(at, QUESTIONS_APART.min(pause)));
+        let due = apart && self.asked.get(&symbol).is_none_or(|at| long_ago(at, pause));
         if due {
             self.asked.insert(symbol, now);
         }
@@ -272,7 +280,7 @@ mod tests {
         bench.hear(Kind::Depth, 59_000);
         bench.hear(Kind::Quote, 59_000);
         let remedy = bench.remedy(60_000);
-        assert_eq!((remedy.ask_for, remedy.subscribe_again.as_slice()), (Some(symbol()), [].as_slice()));
+        assert_eq!((remedy.ask_for, remedy.subscribe_again.as_slice()), (vec![symbol()], [].as_slice()));
         let now = bench.at(60_000);
         assert!(proof.may_ask(symbol(), Duration::from_secs(60), now) && !proof.may_ask(symbol(), Duration::from_secs(60), now));
         proof.answered(symbol(), TradeId(7), Some(TradeId(7)), now);

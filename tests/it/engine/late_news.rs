@@ -148,7 +148,10 @@ fn an_order_knows_its_own_fills_however_many_others_came_between() {
 
 #[test]
 fn refused_exits_are_tried_less_and_less_often_and_at_once_when_a_person_asks() {
-    let mut desk = Desk::with(55, one_market(), huracan::protocol::ModelRole::Shadow);
+    let mut settings = one_market();
+    // The loss limit of a trade asks to leave, too: it must not wear down the pauses.
+    settings.limits.max_trade_loss = "0.0001".parse().ok();
+    let mut desk = Desk::with(55, settings, huracan::protocol::ModelRole::Shadow);
     desk.run_until("a resting target", |d| {
         d.trades().iter().any(|t| t.phase == Phase::Holding) && d.session.engine.view().orders.iter().any(|o| o.purpose == "target")
     });
