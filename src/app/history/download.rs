@@ -347,7 +347,8 @@ fn slots(interval: Interval, (from, until): Stretch) -> u64 {
     u64::try_from(until.since(from).nanos() / interval.span().nanos()).unwrap_or(0)
 }
 
-async fn raised(stop: &AtomicBool) {
+/// Ends when `stop` is set.
+pub async fn raised(stop: &AtomicBool) {
     while !stop.load(Ordering::Relaxed) {
         tokio::time::sleep(STOP_SEEN_WITHIN).await;
     }

@@ -8,16 +8,18 @@ mod stored;
 mod tests;
 mod trades;
 
-pub use download::{Ask, BadHistory, Download, Fetched, Follow, HistoryFault, Shelf, Trouble};
+pub use download::{Ask, BadHistory, Download, Fetched, Follow, HistoryFault, Shelf, Trouble, raised};
 pub use gaps::{reconciled, repair};
-pub use stored::{Stored, each_chunk};
+pub use stored::{Stored, each_chunk, without};
 pub use trades::TradeCandles;
 
 use super::clock;
 use super::config::{Config, HistoryConfig};
 use super::failure::{Failure, Outcome};
+use super::run::bans;
 use crate::protocol::CandleSource;
-use crate::venue::binance::{Endpoint, RestClient};
+use crate::store::Store;
+use crate::venue::binance::{Endpoint, RestClient, monotonic_clock};
 use crate::venue::history::{Addresses, Sources};
 
 /// Whom to ask, in this order, until somebody answers.
@@ -46,6 +48,17 @@ pub fn sources(config: &Config, venue: &Endpoint, rest: RestClient) -> Outcome<S
 
 /// The venue that history is asked of: the one named, else `history.rest`, else the one that is traded on.
 pub fn venue_of(config: &Config, named: Option<&str>) -> Outcome<Endpoint> {
-    let url = named.unwrap_or(if config.history.rest.is_empty() { &config.venue.url } else { &config.history.rest });
+    let url = url_of(config, named);
     if url.is_empty() { Ok(Endpoint::binance()) } else { Endpoint::from_rest_url(url).map_err(Failure::usage) }
+}
+
+/// That venue's client for downloads. A ban that a run was told, and kept in the data file, holds for it too.
+pub fn client_of(config: &Config, named: Option<&str>, store: &Store) -> Outcome<RestClient> {
+    let url = url_of(config, named);
+    let banned_until = bans::kept(store, if url.is_empty() { "Binance" } else { url })?;
+    Ok(RestClient::for_downloads(venue_of(config, named)?, monotonic_clock(), banned_until)?)
+}
+
+fn url_of<'a>(config: &'a Config, named: Option<&'a str>) -> &'a str {
+    named.unwrap_or(if config.history.rest.is_empty() { &config.venue.url } else { &config.history.rest })
 }

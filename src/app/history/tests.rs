@@ -7,8 +7,7 @@ use std::time::Duration;
 use super::*;
 use crate::domain::{Candle, Interval, Symbol, Timestamp};
 use crate::protocol::{GapState, Mode, Testimony};
-use crate::store::{FileKind, Identity, Scope, Store};
-use crate::venue::binance::monotonic_clock;
+use crate::store::{FileKind, Identity, Scope};
 use crate::venue::history::tests::{MINUTE_MS, START_MS, Server, kline, line, zipped};
 
 struct Bench {
@@ -178,6 +177,18 @@ async fn sources_stand_in_for_each_other_in_their_order() {
     let fetched = bench.fetch(0, 1_500, &CHAIN).await.unwrap();
     assert_eq!((fetched.new_rows, bench.minutes().len()), (50, 1_490));
     assert_eq!(bench.spans()[2], (1_440, 1_500, CandleSource::Rest));
+}
+
+#[tokio::test]
+async fn a_long_ban_is_not_slept_through_but_leads_to_the_archive() {
+    let bench = Bench::new(0..1_440).await;
+    bench.server.put_file(DAY_FILE, day_of(0..1_440));
+    bench.server.script().status.insert("/api/v3", 418);
+    let fetched = bench.fetch(0, 1_500, &CHAIN).await.unwrap();
+    assert_eq!((fetched.new_rows, fetched.used.clone()), (1_440, BTreeSet::from([CandleSource::Archive])));
+    let [trouble] = fetched.troubles.as_slice() else { panic!("{:?}", fetched.troubles) };
+    assert!(trouble.source == CandleSource::Rest && trouble.cause.contains("held back for 2591"), "{trouble:?}");
+    assert_eq!(bench.server.script().asked.iter().filter(|path| path.starts_with("/api")).count(), 1, "nothing is sent during a ban");
 }
 
 #[tokio::test]

@@ -26,8 +26,9 @@ impl TradeCandles {
         Self { interval, builder: BarBuilder::new(interval), seen_until: None }
     }
 
-    /// The candles of a file that is complete over whole days. One that does not follow the file before begins afresh.
-    pub fn file(&mut self, path: &Path) -> Result<(Vec<Candle>, TradeFile), OhlcvError> {
+    /// The candles of a file. `whole_until`: the end of the days it is complete over; without it the candle of the last trade is unfinished
+    /// and stays out. A file that does not follow the one before begins afresh.
+    pub fn file(&mut self, path: &Path, whole_until: Option<Timestamp>) -> Result<(Vec<Candle>, TradeFile), OhlcvError> {
         let mut candles: Vec<Candle> = Vec::new();
         let mut begun = false;
         let mut last = None;
@@ -43,9 +44,11 @@ impl TradeCandles {
             candles.extend(builder.on_trade(at, &trade));
         })?;
         if let Some(last) = last {
-            let end = last.floor_to(DAY) + DAY.span();
-            candles.extend(builder.on_time(end));
-            *seen_until = Some(end);
+            // A file that goes on after its end is not what its name says.
+            *seen_until = whole_until.filter(|end| last < *end);
+            if let Some(end) = *seen_until {
+                candles.extend(builder.on_time(end));
+            }
         }
         // A candle longer than a day ends in another file.
         Ok((candles, told))
@@ -61,7 +64,7 @@ impl TradeCandles {
         }
         let Some(file) = archive.trades_of_day(symbol, day).await? else { return Ok(untold(window.from, until)) };
         let unreadable = |error: OhlcvError| SourceError::Unreadable { url: format!("{symbol} {day}"), detail: error.to_string() };
-        let (candles, told) = self.file(file.path()).map_err(unreadable)?;
+        let (candles, told) = self.file(file.path(), Some(day + DAY.span())).map_err(unreadable)?;
         if told.skipped > 0 {
             tracing::warn!(%symbol, %day, rows = told.skipped, "trades that cannot be read are left out");
         }
@@ -91,11 +94,25 @@ mod tests {
         let one = file(&[(day + 1_000, "10", "1"), (day + 59_000, "12", "2"), (day + 86_399_000, "11", "1")]);
         let two = file(&[(day + 86_400_000 + 120_500, "13", "1")]);
         let mut fold = TradeCandles::new(Interval::MINUTE);
-        let (candles, told) = fold.file(one.path()).unwrap();
+        let end = |days: i64| Some(Timestamp::from_millis(day + days * 86_400_000));
+        let (candles, told) = fold.file(one.path(), end(1)).unwrap();
         assert_eq!((candles.len(), told.rows), (1_440, 3));
         assert_eq!((candles[0].high.to_string(), candles[0].volume.to_string(), candles[0].trades), ("12".into(), "3".into(), 2));
         assert_eq!((candles[700].open.to_string(), candles[700].trades), ("12".into(), 0));
-        let (next, _) = fold.file(two.path()).unwrap();
+        let (next, _) = fold.file(two.path(), end(2)).unwrap();
         assert_eq!((next.len(), next[0].close.to_string(), next[2].close.to_string()), (1_440, "11".into(), "13".into()));
+    }
+
+    #[test]
+    fn a_file_that_promises_no_whole_day_ends_before_the_candle_of_its_last_trade() {
+        let day = 1_704_067_200_000;
+        let part = file(&[(day + 1_000, "10", "1"), (day + 130_000, "12", "2"), (day + 185_000, "11", "1")]);
+        let whole_until = Timestamp::from_millis(day + 120_000);
+        // Nor does one whose trades go on after the end it promises.
+        for promised in [None, Some(whole_until)] {
+            let (candles, _) = TradeCandles::new(Interval::MINUTE).file(part.path(), promised).unwrap();
+            let trades: Vec<u32> = candles.iter().map(|candle| candle.trades).collect();
+            assert_eq!(trades, [1, 0, 1]);
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! `run`: demo, paper or live, with a terminal or without; and captures in simulated time.
 
 mod account;
-mod bans;
+pub(in crate::app) mod bans;
 mod capture;
 mod courier;
 mod demo;

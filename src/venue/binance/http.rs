@@ -76,6 +76,8 @@ pub(super) struct Http {
     credentials: Option<Credentials>,
     pub clock: VenueClock,
     pub limiter: Limiter,
+    /// A read that must wait for longer is refused; `None`: it waits as long as the venue wants.
+    longest_wait: Option<Duration>,
     pub rules: RuleBook,
 }
 
@@ -91,6 +93,7 @@ impl Http {
         credentials: Option<Credentials>,
         local: LocalClock,
         banned_until: Option<Timestamp>,
+        longest_wait: Option<Duration>,
     ) -> Result<Self, ClientError> {
         install_tls();
         // The web's roots are in the binary: a copied box must not depend on the system's certificate files.
@@ -110,7 +113,7 @@ impl Http {
         let client = builder.build().map_err(|source| ClientError::Transport { source })?;
         let clock = VenueClock::new(local);
         let limiter = Limiter::new(banned_until, clock.venue_now());
-        Ok(Self { client, endpoint, credentials, clock, limiter, rules: RuleBook::default() })
+        Ok(Self { client, endpoint, credentials, clock, limiter, longest_wait, rules: RuleBook::default() })
     }
 
     pub fn endpoint(&self) -> &Endpoint {
@@ -256,6 +259,9 @@ impl Http {
                 Admission::Go(booking) => return Ok(booking),
                 // An order that waited would arrive in another market, perhaps after it was given up: it is refused, which is certain.
                 Admission::Wait(wait) if !terms.repeatable => return Err(ClientError::Limited { call, wait }),
+                Admission::Wait(wait) if self.longest_wait.is_some_and(|longest| wait > longest) => {
+                    return Err(ClientError::Limited { call, wait });
+                }
                 Admission::Wait(pause) => tokio::time::sleep(pause).await,
                 Admission::Refused(wait) => return Err(ClientError::Limited { call, wait }),
             }

@@ -1,6 +1,7 @@
 //! The client and its public market calls, in the house's words. `rest_account` holds the signed ones, `rest_market` the rarer public ones.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -17,6 +18,9 @@ use crate::domain::{BookSnapshot, Candle, FeeRates, Instrument, Interval, Public
 
 /// Candles or trades of one page.
 pub(super) const PAGE: u32 = 1_000;
+
+/// The longest pause of a download. The venue counts by the minute, so that its budget is there again within one; what takes longer is a ban.
+const DOWNLOAD_WAIT: Duration = Duration::from_secs(61);
 
 /// The REST client; clones share connections, clock and request budget.
 #[derive(Clone)]
@@ -49,7 +53,20 @@ impl RestClient {
         clock: LocalClock,
         banned_until: Option<Timestamp>,
     ) -> Result<Self, ClientError> {
-        let client = Self { http: Arc::new(Http::new(endpoint, credentials, clock, banned_until)?) };
+        Self::over(Http::new(endpoint, credentials, clock, banned_until, None)?)
+    }
+
+    /// For public data that somebody else may tell as well: a call that the venue's ban would hold back for longer than a minute fails
+    /// with `ClientError::Limited` instead of waiting.
+    ///
+    /// # Errors
+    /// When the TLS transport cannot be set up.
+    pub fn for_downloads(endpoint: Endpoint, clock: LocalClock, banned_until: Option<Timestamp>) -> Result<Self, ClientError> {
+        Self::over(Http::new(endpoint, None, clock, banned_until, Some(DOWNLOAD_WAIT))?)
+    }
+
+    fn over(http: Http) -> Result<Self, ClientError> {
+        let client = Self { http: Arc::new(http) };
         if let Some(until) = *client.bans().borrow() {
             tracing::warn!(until_ms = until.millis(), "an earlier start was banned by the venue; nothing is sent before the ban ends");
         }

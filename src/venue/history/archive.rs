@@ -4,6 +4,8 @@
 //! likewise without an interval, `<zip>.CHECKSUM` in the form of sha256sum. A day's file comes the next day, a month's in the first
 //! week after it. Files are replaced at times; what does not match its checksum is refused.
 
+use std::path::Path;
+
 use jiff::ToSpan;
 use jiff::civil::Date;
 
@@ -49,6 +51,24 @@ impl Period {
             Self::Day(date) => start_of(date.saturating_add(1.day())),
         }
     }
+}
+
+/// The end of the day or month that a file of trades is whole up to, by the name the archive gives it
+/// (`BTCUSDT-aggTrades-2024-01-31.zip`, `BTCUSDT-trades-2024-01.csv.gz`). `None` for every other name: it promises nothing.
+#[must_use]
+pub fn trades_whole_until(file: &Path) -> Option<Timestamp> {
+    let name = file.file_name()?.to_str()?;
+    let mut ending = name.split('.');
+    let mut parts = ending.next()?.split('-').skip(1);
+    if !matches!(parts.next()?, "aggTrades" | "trades") || !ending.all(|part| matches!(part, "zip" | "csv" | "gz")) {
+        return None;
+    }
+    let (year, month) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    let period = match parts.next() {
+        Some(day) => Period::Day(Date::new(year, month, day.parse().ok()?).ok()?),
+        None => Period::Month(Date::new(year, month, 1).ok()?),
+    };
+    parts.next().is_none().then(|| period.end())
 }
 
 /// The UTC day of a moment.
@@ -155,5 +175,17 @@ mod tests {
         assert_eq!(Period::Month(date_of(at("2023-12-01"))).end(), at("2024-01-01"));
         assert_eq!(Period::Day(date_of(at("2024-02-28"))).end(), at("2024-02-29"));
         assert_eq!(date_of(at("2024-02-29") - Span::from_nanos(1)), "2024-02-28".parse::<Date>().unwrap());
+    }
+
+    #[test]
+    fn only_the_archives_own_names_promise_whole_days() {
+        let end = |name: &str| trades_whole_until(Path::new(name)).map(|at| date_of(at).to_string());
+        assert_eq!(end("x/BTCUSDT-aggTrades-2024-01-31.zip").as_deref(), Some("2024-02-01"));
+        assert_eq!(end("BTCUSDT-trades-2023-12.csv.gz").as_deref(), Some("2024-01-01"));
+        for name in
+            ["mine.csv", "BTCUSDT-trades.csv", "BTCUSDT-trades-2024-01-31-a.csv", "BTCUSDT-trades-2024-02-31.csv", "BTCUSDT-1m-2024-01.zip"]
+        {
+            assert_eq!(end(name), None, "{name}");
+        }
     }
 }

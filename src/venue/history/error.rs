@@ -59,6 +59,7 @@ impl SourceError {
         const NAME: &str = "check the name; the files of a delisted market may still be there: --source archive";
         const INTERVAL: &str = "choose another --interval, such as 1m";
         const NETWORK: &str = "the address refuses this network; try --source archive, or set history.mirror to one that answers";
+        const HELD_BACK: &str = "run the same command again when that time is over, or take the files: --source archive";
         const AGAIN: &str = "run the same command again: it goes on from there";
         match self {
             Self::UnknownSymbol { .. } => NAME,
@@ -67,6 +68,7 @@ impl SourceError {
             Self::Venue { source, .. } => match **source {
                 ClientError::Venue { code: -1121, .. } => NAME,
                 ClientError::Venue { code: -1120, .. } => INTERVAL,
+                ClientError::Limited { .. } => HELD_BACK,
                 ClientError::Venue { status: 451 | 403, .. } | ClientError::Body { status: 451 | 403, .. } => NETWORK,
                 _ => AGAIN,
             },

@@ -12,7 +12,7 @@ pub(crate) mod tests;
 mod trade_rows;
 mod web;
 
-pub use archive::Archive;
+pub use archive::{Archive, trades_whole_until};
 pub use error::SourceError;
 pub use rows::{BadRow, ReadRow, Row, RowFault, Sifted, Window, grid_floor, sift};
 pub use trade_rows::{TradeFile, is_trades, read_trades};
@@ -98,7 +98,7 @@ impl Sources {
             Ok(Some((base, web)))
         };
         let mirror = match &addresses.mirror {
-            Some(url) => Some(RestClient::new(Endpoint::from_rest_url(url)?, None, clock)?),
+            Some(url) => Some(RestClient::for_downloads(Endpoint::from_rest_url(url)?, clock, None)?),
             None => None,
         };
         Ok(Self {

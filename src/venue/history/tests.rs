@@ -17,6 +17,9 @@ pub(crate) const MINUTE_MS: i64 = 60_000;
 /// 2024-01-01, a Monday.
 pub(crate) const START_MS: i64 = 1_704_067_200_000;
 
+/// How long the server bans for.
+pub(crate) const BAN_SECS: u64 = 3 * 86_400;
+
 /// What the server has and how it behaves.
 #[derive(Default)]
 pub(crate) struct Script {
@@ -93,7 +96,7 @@ impl Server {
     }
 
     pub fn client(&self) -> RestClient {
-        RestClient::new(Endpoint::from_rest_url(&self.url).unwrap(), None, monotonic_clock()).unwrap()
+        RestClient::for_downloads(Endpoint::from_rest_url(&self.url).unwrap(), monotonic_clock(), None).unwrap()
     }
 
     pub fn sources(&self) -> Sources {
@@ -123,7 +126,10 @@ async fn answer(State(script): State<Arc<Mutex<Script>>>, uri: Uri, headers: Hea
     let cut = script.cuts.contains(&script.asked.len());
     let status = if from > 0 && status == 200 { 206 } else { status };
     let rest = body[from.min(body.len())..].to_vec();
-    let response = Response::builder().status(StatusCode::from_u16(status).unwrap()).header("content-length", rest.len());
+    let mut response = Response::builder().status(StatusCode::from_u16(status).unwrap()).header("content-length", rest.len());
+    if status == 418 {
+        response = response.header("retry-after", BAN_SECS);
+    }
     if cut {
         let half = bytes::Bytes::from(rest[..rest.len() / 2].to_vec());
         let broken = futures_util::stream::iter([Ok(half), Err(std::io::Error::other("cut"))]);

@@ -17,13 +17,14 @@ use crate::app::Context;
 use crate::app::cli::SourceArg;
 use crate::app::clock;
 use crate::app::failure::{Failure, Outcome};
-use crate::app::history::{Ask, BadHistory, CHAIN, Download, Fetched, Follow, HistoryFault, Shelf, Stored, Trouble, sources, venue_of};
+use crate::app::history::{
+    Ask, BadHistory, CHAIN, Download, Fetched, Follow, HistoryFault, Shelf, Stored, Trouble, client_of, raised, sources, venue_of,
+};
 use crate::app::output::{Output, table};
 use crate::app::training::{KnownInstrument, keep_instrument};
 use crate::domain::{Interval, Symbol, Timestamp};
 use crate::protocol::CandleSource;
 use crate::store::Store;
-use crate::venue::binance::{RestClient, monotonic_clock};
 use crate::venue::history::grid_floor;
 
 /// Rounds over series that failed; the pause before each doubles.
@@ -118,13 +119,13 @@ pub fn fetch(context: &Context, wanted: &Wanted) -> Outcome {
         return Err(Failure::usage(format!("--since {} is not before the end", wanted.since)));
     }
     let endpoint = venue_of(config, wanted.venue.as_deref())?;
-    let client = RestClient::new(endpoint.clone(), None, monotonic_clock())?;
+    let store = data_file::writing(context)?;
+    let client = client_of(config, wanted.venue.as_deref(), &store)?;
     let sources = sources(config, &endpoint, client)?;
     let chain = chain(wanted)?;
     if !chain.iter().any(|source| sources.has(*source)) {
         return Err(Failure::usage(format!("{} has no such source; name its address in [history]", endpoint.rest)));
     }
-    let store = data_file::writing(context)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let asks: Vec<Ask> = symbols.iter().map(|symbol| Ask { symbol: *symbol, interval, since, until, chain: chain.clone() }).collect();
     let answer = runtime.block_on(async {
@@ -229,7 +230,11 @@ impl Fetching<'_> {
             bar.set_length(total);
             bar.set_position(done);
         };
-        let done = match self.learn_rules(ask).await {
+        let learned = tokio::select! {
+            learned = self.learn_rules(ask) => learned,
+            () = raised(self.stop) => Err(HistoryFault::Stopped),
+        };
+        let done = match learned {
             Ok(()) => self.download.run(ask, &mut Follow { progress: &mut progress, stop: self.stop }).await,
             Err(fault) => Err(fault),
         };

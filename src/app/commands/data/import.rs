@@ -10,7 +10,7 @@ use super::TradeBars;
 use crate::app::Context;
 use crate::app::clock;
 use crate::app::failure::{Failure, Outcome};
-use crate::app::history::TradeCandles;
+use crate::app::history::{TradeCandles, without};
 use crate::app::output::table;
 use crate::app::training::{KnownInstrument, keep_instrument, stored_instrument};
 use crate::domain::{Candle, FeeRates, Instrument, Interval, MarketUpdate, Symbol, Timestamp, find_gaps};
@@ -18,7 +18,7 @@ use crate::market::merge_by_local_time;
 use crate::protocol::{CandleSource, HistoryPage, HistorySpan};
 use crate::store::Store;
 use crate::venue::capture::{CaptureError, CaptureReader, is_capture};
-use crate::venue::history::is_trades;
+use crate::venue::history::{is_trades, trades_whole_until};
 use crate::venue::infer_instrument;
 use crate::venue::ohlcv::{OhlcvFile, read_candles};
 
@@ -72,7 +72,12 @@ struct Answer {
 struct SeriesReport {
     symbol: Symbol,
     interval: Interval,
+    /// Candles that were stored.
     candles: u64,
+    /// Left out: they had not closed yet.
+    unfinished: u64,
+    /// Left out: the venue itself told their stretches.
+    told_by_venue: u64,
 }
 
 /// What the files held.
@@ -187,11 +192,16 @@ impl Gathered {
         Ok(())
     }
 
-    /// Candles of a file that is whole over its days.
+    /// Candles of a file that is whole over its days when it is named as one of the archive's, and those days are over.
     fn take_trades(&mut self, path: &Path, symbol: Symbol, interval: Interval) -> Outcome {
         let series = (symbol, interval);
-        let (candles, told) = self.folds.entry(series).or_insert_with(|| TradeCandles::new(interval)).file(path)?;
-        self.assumptions.push(format!("{}: candles of {interval} are folded from its trades, and its days are whole", path.display()));
+        let whole_until = trades_whole_until(path).filter(|end| *end <= clock::now());
+        let (candles, told) = self.folds.entry(series).or_insert_with(|| TradeCandles::new(interval)).file(path, whole_until)?;
+        let end = match whole_until {
+            Some(end) => format!("by its name it is whole until {end}"),
+            None => "the last one is unfinished and left out".to_owned(),
+        };
+        self.assumptions.push(format!("{}: candles of {interval} are folded from its trades; {end}", path.display()));
         self.bad_rows.extend(told.bad.into_iter().map(|(line, reason)| BadLine { file: path.to_owned(), line: Some(line), reason }));
         self.files.push(FileReport {
             file: path.to_owned(),
@@ -295,9 +305,7 @@ fn keep(store: &Store, gathered: Gathered, told: Option<Instrument>, fees: FeeRa
             [only] => only.clone(),
             files => format!("{} and {} more", files[0], files.len() - 1),
         });
-        keep_candles(store, (*symbol, *interval), candles, &place)?;
-        let distinct: std::collections::BTreeSet<Timestamp> = candles.iter().map(|c| c.open_time).collect();
-        reports.push(SeriesReport { symbol: *symbol, interval: *interval, candles: distinct.len() as u64 });
+        reports.push(keep_candles(store, (*symbol, *interval), candles, &place)?);
         let known = match (told.as_ref().filter(|i| i.symbol == *symbol), stored_instrument(store, *symbol)?) {
             (Some(told), _) => KnownInstrument { instrument: told.clone(), inferred: false, notes: Vec::new() },
             (None, Some(known)) if !known.inferred => known,
@@ -320,20 +328,45 @@ fn keep(store: &Store, gathered: Gathered, told: Option<Instrument>, fees: FeeRa
     Ok(Answer { files, candles, series: reports, bad_rows, assumptions, instrument, instruments })
 }
 
-/// Stores candles with the file they came from, stretch by stretch: over a hole in it a file says nothing.
-fn keep_candles(store: &Store, (symbol, interval): (Symbol, Interval), candles: &[Candle], place: &str) -> Outcome {
+/// Stores candles with the file they came from, stretch by stretch: over a hole in it a file says nothing. What has not closed yet, and
+/// what the venue itself told, stays as it is.
+fn keep_candles(store: &Store, (symbol, interval): (Symbol, Interval), candles: &[Candle], place: &str) -> Outcome<SeriesReport> {
+    let at = clock::now();
     let sorted: BTreeMap<Timestamp, Candle> = candles.iter().map(|candle| (candle.open_time, *candle)).collect();
-    let sorted: Vec<Candle> = sorted.into_values().collect();
-    let holes: Vec<Timestamp> = find_gaps(&sorted, interval).iter().map(|gap| gap.end).collect();
-    let mut rest = sorted.as_slice();
+    let all = sorted.len();
+    let sorted: Vec<Candle> = sorted.into_values().filter(|candle| candle.open_time + interval.span() <= at).collect();
+    let by_venue = |source| matches!(source, CandleSource::Rest | CandleSource::Mirror | CandleSource::Archive);
+    let spans = store.history_spans(symbol, interval)?;
+    let told: Vec<(Timestamp, Timestamp)> = spans.iter().filter(|span| by_venue(span.source)).map(|span| (span.start, span.end)).collect();
+    let whole = sorted.first().zip(sorted.last()).map(|(first, last)| (first.open_time, last.open_time + interval.span()));
+    let mut stored = 0;
+    for (from, until) in without(whole.as_slice(), &told) {
+        let inside = &sorted[sorted.partition_point(|c| c.open_time < from)..sorted.partition_point(|c| c.open_time < until)];
+        keep_stretch(store, (symbol, interval), inside, until, (place, at))?;
+        stored += inside.len();
+    }
+    let (unfinished, told_by_venue) = ((all - sorted.len()) as u64, (sorted.len() - stored) as u64);
+    Ok(SeriesReport { symbol, interval, candles: stored as u64, unfinished, told_by_venue })
+}
+
+/// Stores the candles of a stretch that is the file's to tell up to `until`.
+fn keep_stretch(
+    store: &Store,
+    (symbol, interval): (Symbol, Interval),
+    candles: &[Candle],
+    until: Timestamp,
+    (place, at): (&str, Timestamp),
+) -> Outcome {
+    let holes: Vec<Timestamp> = find_gaps(candles, interval).iter().map(|gap| gap.end).collect();
+    let mut rest = candles;
     while let Some(first) = rest.first() {
         let hole = holes.iter().find(|hole| **hole > first.open_time).copied().unwrap_or(Timestamp::MAX);
         let count = rest.partition_point(|candle| candle.open_time < hole).min(TOGETHER);
         let (now, later) = rest.split_at(count);
         let last = now.last().map_or(first.open_time, |candle| candle.open_time);
-        let after = later.first().map_or(Timestamp::MAX, |candle| candle.open_time);
+        let after = later.first().map_or(until, |candle| candle.open_time);
         let end = (last + interval.span()).min(after);
-        let span = HistorySpan { start: first.open_time, end, source: CandleSource::Import, place: place.to_owned(), at: clock::now() };
+        let span = HistorySpan { start: first.open_time, end, source: CandleSource::Import, place: place.to_owned(), at };
         store.keep_history(&HistoryPage { symbol, interval, candles: now.to_vec(), span, replace: false })?;
         rest = later;
     }
@@ -352,6 +385,12 @@ fn text(answer: &Answer) -> String {
     let mut text = table(&rows);
     for series in &answer.series {
         text.push_str(&format!("\n{} {}: {} candles", series.symbol, series.interval, series.candles));
+        if series.unfinished > 0 {
+            text.push_str(&format!("; {} left out that have not closed yet", series.unfinished));
+        }
+        if series.told_by_venue > 0 {
+            text.push_str(&format!("; {} left out where the venue itself told the candles", series.told_by_venue));
+        }
     }
     for known in &answer.instruments {
         let i = &known.instrument;
@@ -375,6 +414,13 @@ fn text(answer: &Answer) -> String {
 mod tests {
     use super::*;
 
+    fn candle(minute: i64, price: &str) -> Candle {
+        let price = price.parse().unwrap();
+        let (volume, taker_buy_volume) = ("1".parse().unwrap(), None);
+        let open_time = Timestamp::from_millis(minute * 60_000);
+        Candle { open_time, open: price, high: price, low: price, close: price, volume, taker_buy_volume, trades: 1 }
+    }
+
     #[test]
     fn file_names_of_the_archive_and_of_exports_tell_market_and_interval() {
         let told = |name: &str| {
@@ -393,22 +439,52 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = data_file::writing_to(&dir.path().join("x.redb")).unwrap();
         let series = ("ADABTC".parse().unwrap(), Interval::MINUTE);
-        let price = "1".parse().unwrap();
-        let candle = |minute: i64| Candle {
-            open_time: Timestamp::from_millis(minute * 60_000),
-            open: price,
-            high: price,
-            low: price,
-            close: price,
-            volume: "1".parse().unwrap(),
-            taker_buy_volume: None,
-            trades: 1,
-        };
-        let candles: Vec<Candle> = (0..TOGETHER as i64 + 500).filter(|m| ![7, 8].contains(m)).map(candle).collect();
+        let candles: Vec<Candle> = (0..TOGETHER as i64 + 500).filter(|m| ![7, 8].contains(m)).map(|m| candle(m, "1")).collect();
         keep_candles(&store, series, &candles, "a.csv").unwrap();
         let spans: Vec<(i64, i64)> =
             store.history_spans(series.0, series.1).unwrap().iter().map(|s| (s.start.millis() / 60_000, s.end.millis() / 60_000)).collect();
         assert_eq!(spans, [(0, 7), (9, TOGETHER as i64 + 500)]);
         assert_eq!(store.candles(series.0, series.1, Timestamp::EPOCH, Timestamp::MAX).unwrap(), candles);
+    }
+
+    #[test]
+    fn what_the_venue_told_and_what_has_not_closed_is_left_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = data_file::writing_to(&dir.path().join("x.redb")).unwrap();
+        let (symbol, interval) = ("ADABTC".parse().unwrap(), Interval::MINUTE);
+        let minute = |m: i64| Timestamp::from_millis(m * 60_000);
+        for (source, from, until) in [(CandleSource::Rest, 3, 6), (CandleSource::Archive, 8, 9), (CandleSource::Kraken, 10, 12)] {
+            let span = HistorySpan { start: minute(from), end: minute(until), source, place: "x".into(), at: minute(20) };
+            let candles = (from..until).map(|m| candle(m, "2")).collect();
+            store.keep_history(&HistoryPage { symbol, interval, candles, span, replace: false }).unwrap();
+        }
+        let this_minute = clock::now().millis() / 60_000;
+        let file: Vec<Candle> = (0..12).chain(this_minute + 1..this_minute + 3).map(|m| candle(m, "1")).collect();
+        let report = keep_candles(&store, (symbol, interval), &file, "a.csv").unwrap();
+        assert_eq!((report.candles, report.told_by_venue, report.unfinished), (8, 4, 2));
+        let stored = store.candles(symbol, interval, Timestamp::EPOCH, Timestamp::MAX).unwrap();
+        let venues: Vec<i64> = stored.iter().filter(|c| c.open.to_string() == "2").map(|c| c.open_time.millis() / 60_000).collect();
+        assert_eq!((stored.len(), venues), (12, vec![3, 4, 5, 8]));
+        let told: Vec<(i64, CandleSource)> =
+            store.history_spans(symbol, interval).unwrap().iter().map(|s| (s.start.millis() / 60_000, s.source)).collect();
+        let (import, rest, archive) = (CandleSource::Import, CandleSource::Rest, CandleSource::Archive);
+        assert_eq!(told, [(0, import), (3, rest), (6, import), (8, archive), (9, import)]);
+        let again = keep_candles(&store, (symbol, interval), &file[3..6], "a.csv").unwrap();
+        assert_eq!((again.candles, again.told_by_venue), (0, 3));
+    }
+
+    #[test]
+    fn a_part_of_a_day_of_trades_becomes_no_candles_up_to_midnight() {
+        let dir = tempfile::tempdir().unwrap();
+        let rows = "1,10,1,1,1,1704067201000,True,True\n2,11,1,2,2,1704067330000,True,True\n";
+        let mut counts = Vec::new();
+        for name in ["mine.csv", "BTCUSDT-aggTrades-2024-01-01.csv", "BTCUSDT-aggTrades-2124-01-01.csv"] {
+            let path = dir.path().join(name);
+            std::fs::write(&path, rows).unwrap();
+            let mut gathered = Gathered::default();
+            gathered.take_trades(&path, "BTCUSDT".parse().unwrap(), Interval::MINUTE).unwrap();
+            counts.extend(gathered.series.values().map(Vec::len));
+        }
+        assert_eq!(counts, [2, 1_440, 2]);
     }
 }

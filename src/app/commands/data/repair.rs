@@ -11,12 +11,13 @@ use super::gap_list::{ListedGap, current_gaps, keep_gaps};
 use crate::app::Context;
 use crate::app::cli::SourceArg;
 use crate::app::failure::{Failure, Outcome};
-use crate::app::history::{Ask, CHAIN, Download, Fetched, Follow, HistoryFault, Shelf, repair as repair_gap, sources, venue_of};
+use crate::app::history::{
+    Ask, CHAIN, Download, Fetched, Follow, HistoryFault, Shelf, client_of, raised, repair as repair_gap, sources, venue_of,
+};
 use crate::app::output::table;
 use crate::domain::{Interval, Symbol};
 use crate::protocol::{CandleSource, GapState};
 use crate::store::{CandleSeries, Store};
-use crate::venue::binance::{RestClient, monotonic_clock};
 
 #[derive(Debug)]
 pub struct Wanted {
@@ -55,9 +56,9 @@ struct FailureReport {
 pub fn repair(context: &Context, wanted: &Wanted) -> Outcome {
     let config = &context.config;
     let endpoint = venue_of(config, wanted.venue.as_deref())?;
-    let client = RestClient::new(endpoint.clone(), None, monotonic_clock())?;
-    let sources = sources(config, &endpoint, client)?;
     let store = data_file::writing(context)?;
+    let client = client_of(config, wanted.venue.as_deref(), &store)?;
+    let sources = sources(config, &endpoint, client)?;
     let chosen = |s: &&CandleSeries| {
         (wanted.symbols.is_empty() || wanted.symbols.contains(&s.symbol)) && wanted.interval.is_none_or(|interval| interval == s.interval)
     };
@@ -80,7 +81,7 @@ pub fn repair(context: &Context, wanted: &Wanted) -> Outcome {
             let work = Repair { store: &store, download: &download, named };
             let done = tokio::select! {
                 done = work.series(one, &stop) => done,
-                () = async { while !stop.load(Ordering::Relaxed) { tokio::time::sleep(Duration::from_millis(50)).await } } => Err(HistoryFault::Stopped),
+                () = raised(&stop) => Err(HistoryFault::Stopped),
             };
             match done {
                 Ok(repaired) => answer.series.push(repaired),
