@@ -161,10 +161,9 @@ impl Engine {
         }
         for symbol in closing {
             let Some(trade) = self.desks.get_mut(&symbol).and_then(|desk| desk.trade.as_mut()) else { continue };
-            if trade.request_exit(ExitReason::LossLimit) {
-                self.alert(Severity::Warning, format!("{symbol}: lost {limit} or more, closing"), out);
-                self.work(symbol, out);
-            }
+            trade.request_exit(ExitReason::LossLimit);
+            self.alert(Severity::Warning, format!("{symbol}: lost {limit} or more, closing"), out);
+            self.work(symbol, out);
         }
     }
 

@@ -191,9 +191,8 @@ impl Trade {
         self.deadline = Timestamp::EPOCH;
     }
 
-    /// Leaves as soon as possible; an entry under way is cancelled first. False when it was asked for before.
-    pub fn request_exit(&mut self, reason: ExitReason) -> bool {
-        let first = self.exit_request.is_none();
+    /// Leaves as soon as possible; an entry under way is cancelled first.
+    pub fn request_exit(&mut self, reason: ExitReason) {
         self.exit_request.get_or_insert(reason);
         match self.phase {
             Phase::Entering => self.stop_entering(),
@@ -201,7 +200,6 @@ impl Trade {
             // Whoever asks again wants the next try now, whatever pause refusals have earned.
             Phase::Exiting { .. } => self.last_sent = None,
         }
-        first
     }
 
     /// True once leaving was asked for.
