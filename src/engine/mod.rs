@@ -20,6 +20,7 @@ mod carry;
 mod commands;
 mod desk;
 mod evaluate;
+mod exposure;
 mod fingerprint;
 mod forecast;
 mod market_news;
@@ -45,6 +46,7 @@ use crate::trading::execution::Orders;
 use crate::trading::ledger::Ledger;
 use crate::trading::risk::Breakers;
 use desk::Desk;
+use exposure::Exposure;
 use forecast::Models;
 
 /// Shortest event time between two marks of the equity.
@@ -86,6 +88,7 @@ pub struct Engine {
     next_decision: u64,
     next_episode: u64,
     last_mark: Timestamp,
+    exposed: Exposure,
     last_point: Timestamp,
     equity_line: VecDeque<(Timestamp, f64)>,
     /// When opening orders left, the last of them; for the order rate.
@@ -133,6 +136,7 @@ impl Engine {
             next_decision: 0,
             next_episode: 0,
             last_mark: Timestamp::EPOCH,
+            exposed: Exposure::default(),
             last_point: Timestamp::EPOCH,
             equity_line: VecDeque::new(),
             openings: VecDeque::new(),
@@ -313,6 +317,7 @@ impl Engine {
         if self.now.since(self.last_mark) >= MARK_EVERY {
             self.last_mark = self.now;
             self.mark(out);
+            self.note_exposure();
             if !self.clock_probed
                 && let Some(offset) = self.feed_clock_offset()
             {

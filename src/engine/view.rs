@@ -39,6 +39,7 @@ impl Engine {
             symbols: self.symbol_views(),
             health: self.health_view(),
             alerts: self.alerts.iter().cloned().collect(),
+            exposed: self.exposed_view(),
             counters: self.counters.clone(),
             mismatches: match self.breakers.halted() {
                 Some(HaltReason::BalanceMismatch { .. }) => self.mismatches().collect(),
@@ -103,7 +104,7 @@ impl Engine {
                 price: o.new.kind.price(),
                 state: o.state,
                 age: self.now.since(o.created),
-                purpose: o.purpose.to_string(),
+                purpose: if self.orders.is_pending(o) { format!("{} (waits)", o.purpose) } else { o.purpose.to_string() },
             })
             .collect()
     }

@@ -28,6 +28,6 @@ pub use record::{
 pub use refusal::Refusal;
 pub use venue::{FailureKind, Stream, VenueEvent, VenueFill, VenueOrder, VenueRefusal};
 pub use view::{
-    BalanceMismatch, BookView, Counters, DecisionView, HealthVerdict, HealthView, LearningView, LogLine, Mode, ModelView, OrderView,
-    PositionView, SymbolView, TradingState, View,
+    BalanceMismatch, BookView, Counters, DecisionView, ExposedView, HealthVerdict, HealthView, LearningView, LogLine, Mode, ModelView,
+    OrderView, PositionView, SymbolView, TradingState, View,
 };

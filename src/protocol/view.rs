@@ -75,6 +75,18 @@ pub struct View {
     /// What resuming would accept: filled while trading is halted because venue and books differ.
     #[serde(default)]
     pub mismatches: Vec<BalanceMismatch>,
+    #[serde(default)]
+    pub exposed: ExposedView,
+}
+
+/// Sellable holdings that no stop at the venue guards, in quote money.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ExposedView {
+    pub now: Money,
+    /// The longest time without a pause in which something was exposed.
+    pub longest: Span,
+    /// Sum of amount x seconds since the start.
+    pub total: Money,
 }
 
 /// An asset of which the venue holds another amount than the books say.

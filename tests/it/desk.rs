@@ -66,6 +66,8 @@ pub fn settings() -> Settings {
             taker_fallback: true,
             taker_collar_bps: Bps::from_bps(5),
             exit_retry_ms: 500,
+            cover_after_ms: 1_000,
+            stop_patience_ms: 1_000,
         },
         decision: DecisionRules {
             min_net_edge_bps: -1e9,
@@ -290,7 +292,11 @@ impl Desk {
     }
 
     pub fn openings(&self) -> Vec<NewOrder> {
-        let opening = |request| if let Request::Place { order, opening: true } = request { Some(order) } else { None };
+        let opening = |request| match request {
+            Request::Place { order, opening: true } => Some(order),
+            Request::PlaceList { list, opening: true } => list.legs.orders().next().copied(),
+            _ => None,
+        };
         self.requests().into_iter().filter_map(opening).collect()
     }
 

@@ -205,7 +205,7 @@ impl Running {
                 }
             }
             Performer::Venue { requests, .. } => match request {
-                Request::Place { opening: true, .. } => self.held.push(request),
+                Request::Place { opening: true, .. } | Request::PlaceList { opening: true, .. } => self.held.push(request),
                 _ => send_now(requests, request),
             },
         }
@@ -229,10 +229,10 @@ impl Running {
     /// Orders that were never sent: certain, so they end.
     fn refuse(&mut self, held: Vec<Request>) {
         for request in held {
-            if let Request::Place { order, .. } = request {
+            for id in request.places() {
                 let message = "not sent: the data file is not writable".to_owned();
                 let reason = crate::protocol::VenueRefusal::Other;
-                self.step(Event::Venue(VenueEvent::Refused { id: order.id, reason, message }));
+                self.step(Event::Venue(VenueEvent::Refused { id, reason, message }));
             }
         }
     }

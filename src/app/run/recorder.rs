@@ -54,7 +54,8 @@ impl Recorder {
         if !self.complete {
             return;
         }
-        self.urgent |= effects.iter().any(|e| matches!(e, Effect::Send(Request::Place { .. })));
+        self.urgent |=
+            effects.iter().any(|e| matches!(e, Effect::Send(Request::Place { .. } | Request::PlaceList { .. } | Request::Replace { .. })));
         for effect in effects {
             if let Effect::Persist(record) = effect {
                 self.records.push(record.as_ref().clone());

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::{Asset, Balance, ClientOrderId, Instrument, MarketUpdate, OrderStatus, Qty, Span, Symbol, Timestamp};
+use crate::domain::{Asset, Balance, ClientOrderId, Instrument, MarketUpdate, NewOrder, OrderStatus, Qty, Span, Symbol, Timestamp};
 use crate::engine::Snapshot;
 use crate::matching::{
-    AccountId, DelayQueue, Exchange, ExchangeConfig, OrderRef, OrderRequest, OrderView, Reject, Report, ReportKind, TradeFilter,
+    AccountId, DelayQueue, Exchange, ExchangeConfig, Leg, ListRequest, OrderRef, OrderView, Reject, Report, ReportKind, TradeFilter,
 };
 use crate::protocol::{FailureKind, Request, Stream, VenueEvent, VenueFill, VenueOrder, VenueRefusal};
 
@@ -113,6 +113,12 @@ impl PaperVenue {
         self.exchange.balances(ACCOUNT)
     }
 
+    /// Orders that rest or wait there, as the venue has them.
+    #[must_use]
+    pub fn open_orders(&self, symbol: Symbol) -> Vec<&OrderView> {
+        self.exchange.open_orders(ACCOUNT, Some(symbol))
+    }
+
     /// Holdings by asset, for counting what the venue says we made.
     #[must_use]
     pub fn totals(&self) -> BTreeMap<Asset, Qty> {
@@ -123,18 +129,17 @@ impl PaperVenue {
         let mut reports = Vec::new();
         match request {
             Request::Place { order, .. } => {
-                let wanted = OrderRequest {
-                    client_id: order.id.to_string(),
-                    symbol: order.symbol,
-                    side: order.side,
-                    qty: order.qty,
-                    kind: order.kind,
-                };
-                if let Err(reject) = self.exchange.submit(at, ACCOUNT, &wanted, &mut reports) {
-                    let refused = VenueEvent::Refused { id: order.id, reason: refusal(reject), message: reject.message() };
-                    self.news.push(at + self.latency, refused);
+                self.submit(at, &order, &mut reports);
+            }
+            Request::PlaceList { list, .. } => {
+                if let Err(reject) = self.exchange.submit_list(at, ACCOUNT, &ListRequest::from(&list), &mut reports) {
+                    for order in list.legs.orders() {
+                        let refused = VenueEvent::Refused { id: order.id, reason: refusal(reject), message: reject.message() };
+                        self.news.push(at + self.latency, refused);
+                    }
                 }
             }
+            Request::Replace { old, order } => self.replace(at, old, &order, &mut reports),
             Request::Cancel { id, symbol, .. } => {
                 if let Err(reject) = self.exchange.cancel(at, ACCOUNT, symbol, OrderRef::Client(&id.to_string()), &mut reports) {
                     self.news.push(at + self.latency, VenueEvent::CancelRefused { id, message: reject.message() });
@@ -148,6 +153,27 @@ impl PaperVenue {
             Request::Snapshot { .. } => {}
         }
         self.report(reports, at);
+    }
+
+    fn submit(&mut self, at: Timestamp, order: &NewOrder, reports: &mut Vec<Report>) {
+        let wanted = Leg::from(order).request;
+        if let Err(reject) = self.exchange.submit(at, ACCOUNT, &wanted, reports) {
+            let refused = VenueEvent::Refused { id: order.id, reason: refusal(reject), message: reject.message() };
+            self.news.push(at + self.latency, refused);
+        }
+    }
+
+    /// The old order first; without its end the new one is not tried.
+    fn replace(&mut self, at: Timestamp, old: ClientOrderId, order: &NewOrder, reports: &mut Vec<Report>) {
+        match self.exchange.cancel(at, ACCOUNT, order.symbol, OrderRef::Client(&old.to_string()), reports) {
+            Ok(_) => self.submit(at, order, reports),
+            Err(reject) => {
+                let message = reject.message();
+                let refused = VenueEvent::Refused { id: order.id, reason: VenueRefusal::NotAttempted, message: message.clone() };
+                self.news.push(at + self.latency, VenueEvent::CancelRefused { id: old, message });
+                self.news.push(at + self.latency, refused);
+            }
+        }
     }
 
     fn answer(&mut self, at: Timestamp, id: ClientOrderId, symbol: Symbol) {
@@ -180,7 +206,7 @@ impl PaperVenue {
                     traded = true;
                     VenueEvent::Fill(fill(id, execution))
                 }
-                // The engine neither waits for stops here, nor amends, nor places lists.
+                // A leg that becomes live was told as accepted; nothing is amended here.
                 ReportKind::Entered | ReportKind::Amended { .. } | ReportKind::List(_) => continue,
                 ReportKind::Canceled | ReportKind::Expired(_) | ReportKind::Prevented(_) => VenueEvent::Order(stated(id, &report.order)),
             };

@@ -12,10 +12,17 @@
 //!
 //! *Never*: knows a real venue; accepts an unapproved opening order.
 
+mod entering;
+mod holding;
+mod leaving;
 mod order;
 mod orders;
+mod protection;
+#[cfg(test)]
+mod script_tests;
 mod trade;
 
-pub use order::{Order, OrderEvent, Purpose, next};
+pub use order::{Leg, Listed, Order, OrderEvent, Purpose, next};
 pub use orders::{Change, Orders};
-pub use trade::{Decided, ExecutionRules, Phase, Plan, Step, Touch, Trade};
+pub use protection::{Bracket, Cover, Guard};
+pub use trade::{Decided, ExecutionRules, Phase, Plan, Scene, Step, Touch, Trade};

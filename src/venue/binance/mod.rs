@@ -50,6 +50,7 @@ mod number;
 mod orders;
 mod outbox;
 mod pace;
+mod placing;
 mod query;
 mod replace;
 mod rest;

@@ -53,14 +53,18 @@ pub(super) async fn test_commission(via: &impl Transport, order: &NewOrder) -> R
 
 /// Cancels by our id; asking twice does no harm, so trouble on the way is retried.
 pub(super) async fn cancel(via: &impl Transport, id: ClientOrderId, symbol: Symbol) -> Result<VenueOrder, ClientError> {
+    Ok(cancel_with_list(via, id, symbol).await?.swap_remove(0))
+}
+
+/// As `cancel`: one leg of a list ends the whole list, which is then what is answered, the asked order first.
+pub(super) async fn cancel_with_list(via: &impl Transport, id: ClientOrderId, symbol: Symbol) -> Result<Vec<VenueOrder>, ClientError> {
     let query = Query::new().with("symbol", symbol).with("origClientOrderId", id);
     let ask = ask("DELETE", ORDER, "order.cancel", query, Terms::cancel());
-    let orders: Vec<VenueOrder> = via.ask::<Cancelled>(&ask).await?.orders().filter_map(|o| Some(o.order(o.our_id()?))).collect();
-    // One leg of a list ends the whole list, which is then what is answered.
-    orders
-        .into_iter()
-        .find(|o| o.id == id)
-        .ok_or(ClientError::Contradiction { call: ask.call, what: "a cancel answered for another order" })
+    let mut orders: Vec<VenueOrder> = via.ask::<Cancelled>(&ask).await?.orders().filter_map(|o| Some(o.order(o.our_id()?))).collect();
+    let asked = orders.iter().position(|o| o.id == id);
+    let asked = asked.ok_or(ClientError::Contradiction { call: ask.call, what: "a cancel answered for another order" })?;
+    orders.swap(0, asked);
+    Ok(orders)
 }
 
 /// Cancels every order of a market; orders of ours that ended, and how many of others did. None open is no error.

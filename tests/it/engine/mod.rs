@@ -2,6 +2,7 @@
 
 mod determinism;
 mod graph;
+mod guard;
 mod halting;
 mod late_news;
 mod limits;
