@@ -66,6 +66,7 @@ pub fn trading() -> View {
             ..Counters::default()
         },
         mismatches: Vec::new(),
+        exposed: ExposedView::default(),
     }
 }
 

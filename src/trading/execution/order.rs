@@ -135,6 +135,8 @@ impl Order {
 
     /// Applies an event by the table; false when it is not legal from here.
     pub fn apply(&mut self, event: OrderEvent, at: Timestamp) -> bool {
+        #[cfg(test)]
+        super::word_tests::note(self.state, event);
         let Some(state) = next(self.state, event) else { return false };
         self.state = state;
         self.updated = at;
@@ -143,14 +145,14 @@ impl Order {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use OrderEvent as E;
     use OrderState as S;
 
-    const STATES: [S; 9] =
+    pub const STATES: [S; 9] =
         [S::Submitted, S::Open, S::PartiallyFilled, S::CancelSent, S::Unknown, S::Filled, S::Canceled, S::Rejected, S::Expired];
-    const EVENTS: [E; 9] = [
+    pub const EVENTS: [E; 9] = [
         E::VenueOpen,
         E::VenuePartFilled,
         E::VenueFilled,

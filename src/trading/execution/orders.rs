@@ -380,7 +380,6 @@ mod as_list {
 mod tests {
     use super::*;
     use crate::domain::{OrderKind, Role, TradeId};
-    use proptest::prelude::*;
 
     fn sell(sequence: u64, qty: i128) -> NewOrder {
         NewOrder {
@@ -518,58 +517,5 @@ mod tests {
         assert!(orders.cancel(order.id, at(2)).is_none(), "asked once");
         orders.cancel_refused(order.id, at(3));
         assert_eq!(orders.unknown_qty(order.symbol), Qty::from_raw(10));
-    }
-
-    #[derive(Debug, Clone)]
-    enum Word {
-        Accept,
-        Fill(u64),
-        Cancel,
-        State(OrderStatus, i128),
-        Unknown,
-        Missing,
-        CancelRefused,
-    }
-
-    fn words() -> impl Strategy<Value = Vec<Word>> {
-        let status =
-            prop_oneof![Just(OrderStatus::Open), Just(OrderStatus::Canceled), Just(OrderStatus::Expired), Just(OrderStatus::Filled)];
-        let word = prop_oneof![
-            Just(Word::Accept),
-            (0_u64..5).prop_map(Word::Fill),
-            Just(Word::Cancel),
-            (status, 0_i128..=10).prop_map(|(s, q)| Word::State(s, q)),
-            Just(Word::Unknown),
-            Just(Word::Missing),
-            Just(Word::CancelRefused),
-        ];
-        prop::collection::vec(word, 0..25)
-    }
-
-    proptest! {
-        /// Five trades of two units each, in any order, repeated, mixed with any other news: never more than ordered, and a final
-        /// state other than by the venue's word is impossible.
-        #[test]
-        fn any_order_of_news_keeps_the_invariants(words in words()) {
-            let (mut orders, order) = placed(10);
-            let mut venue_spoke = false;
-            for (second, word) in words.into_iter().enumerate() {
-                let now = at(second as i64);
-                match word {
-                    Word::Accept => { orders.accepted(order.id, OrderId(9), now); }
-                    Word::Fill(trade) => { orders.fill(&fill(&order, trade, 2)); venue_spoke = true; }
-                    Word::Cancel => { orders.cancel(order.id, now); }
-                    Word::State(status, filled) => { orders.stated(&stated(&order, status, filled), now); venue_spoke = true; }
-                    Word::Unknown => { orders.outcome_unknown(order.id, now); }
-                    Word::Missing => { orders.missing(order.id, now); venue_spoke |= at(second as i64).since(at(0)) > SUBMIT_DEADLINE; }
-                    Word::CancelRefused => { orders.cancel_refused(order.id, now); }
-                }
-                let seen = orders.get(order.id).unwrap();
-                prop_assert!(seen.filled <= seen.new.qty);
-                prop_assert_eq!(seen.filled, Qty::from_raw(2 * seen.trades.len() as i128));
-                prop_assert!(venue_spoke || !seen.is_final());
-                if seen.state == OrderState::Filled { prop_assert!(seen.filled == seen.new.qty || seen.ended == Some(OrderStatus::Filled)); }
-            }
-        }
     }
 }
