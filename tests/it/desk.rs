@@ -16,6 +16,7 @@ use huracan::protocol::{
     RunOpened, VenueEvent, WarmUp,
 };
 use huracan::store::JournalEntry;
+use huracan::trading::costs::MakerRules;
 use huracan::trading::decision::{DecisionRules, Exploration};
 use huracan::trading::execution::ExecutionRules;
 use huracan::trading::risk::Limits;
@@ -67,6 +68,7 @@ pub fn settings() -> Settings {
             taker_collar_bps: Bps::from_bps(5),
             exit_retry_ms: 500,
         },
+        maker: MakerRules::default(),
         decision: DecisionRules {
             min_net_edge_bps: -1e9,
             exit_gross_below_bps: -20.0,
