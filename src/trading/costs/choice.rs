@@ -18,6 +18,9 @@ use super::quote_market::QuoteMarket;
 use crate::domain::{FeeRates, Money, Price, Qty, Side, Span};
 use crate::protocol::{PlannedQuote, QuoteOption, TakerCounterfactual};
 
+/// Resting must be expected to cost this much less than taking: waiting for less is not worth what may happen meanwhile.
+const WORTH_WAITING_BPS: f64 = 0.1;
+
 /// What happens to an order that is not filled in time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Missing {
@@ -67,7 +70,8 @@ impl Choice {
     }
 }
 
-/// Weighs the ways; among equal ones the first of join, improve, deeper, take. `None` without a touch or a quantity.
+/// Weighs the ways; among equal ones the first of join, improve, deeper wins, and taking when none of them is clearly cheaper. `None`
+/// without a touch or a quantity.
 #[must_use]
 pub fn choose(input: &ChoiceInput) -> Option<Choice> {
     let market = input.market;
@@ -87,13 +91,10 @@ pub fn choose(input: &ChoiceInput) -> Option<Choice> {
         let expected_cost_bps = fill_probability * done_bps + (1.0 - fill_probability) * missed_bps;
         options.push(PlannedQuote { option, price, fill_probability, expected_cost_bps });
     }
-    options.push(PlannedQuote { option: QuoteOption::Take, price: taker.worst, fill_probability: 1.0, expected_cost_bps: take_bps });
-    let mut chosen = options[0];
-    for quote in &options[1..] {
-        if quote.expected_cost_bps < chosen.expected_cost_bps {
-            chosen = *quote;
-        }
-    }
+    let take = PlannedQuote { option: QuoteOption::Take, price: taker.worst, fill_probability: 1.0, expected_cost_bps: take_bps };
+    let cheapest = options.iter().min_by(|a, b| a.expected_cost_bps.total_cmp(&b.expected_cost_bps)).copied();
+    let chosen = cheapest.filter(|quote| quote.expected_cost_bps <= take_bps - WORTH_WAITING_BPS).unwrap_or(take);
+    options.push(take);
     let (bid, ask) = if market.side == Side::Buy { (own, other) } else { (other, own) };
     Some(Choice { options, chosen, mid, bid, ask, taker })
 }
@@ -182,8 +183,8 @@ mod tests {
             ("a wide spread leaves room before the queue", Case::new("100.3"), QuoteOption::Improve),
             ("a busy market reaches the next level", busy(usual()), QuoteOption::Deeper),
             ("no time and a market that runs away", quick(usual()), QuoteOption::Take),
-            ("informed sellers cost more than the spread", informed(3.0), QuoteOption::Take),
-            ("a rebate pays even for informed sellers", Case { fees: fees(-0.5, 8.0), ..informed(3.0) }, QuoteOption::Join),
+            ("informed sellers cost more than the spread", informed(5.0), QuoteOption::Take),
+            ("a rebate pays even for informed sellers", Case { fees: fees(-0.5, 8.0), ..informed(5.0) }, QuoteOption::Join),
             ("a dear maker fee", Case { fees: fees(12.0, 10.0), ..usual() }, QuoteOption::Take),
             (
                 "nobody sells",

@@ -67,7 +67,7 @@ fn traded_away(facts: &FillFacts) -> f64 {
         return 0.0;
     }
     let needed = sound(facts.queue_ahead) + sound(facts.qty);
-    more_counted(trades * horizon, needed * trades / volume)
+    more_counted(trades * horizon, (needed * trades / volume).min(LARGEST))
 }
 
 /// `P(N > K)` for independent Poisson counts of these means.

@@ -111,7 +111,7 @@ pub(super) mod tests {
 
     /// Bid 100, ask `ask`, two units on each level, one unit a second taken from either side.
     pub fn market(side: Side, ask: &str) -> QuoteMarket {
-        let bids = vec![level("100", "2"), level("99.98", "2")];
+        let bids = vec![level("100", "2"), level("99.98", "9")];
         let asks = vec![level(ask, "2"), level("100.5", "9")];
         let (own, other) = if side == Side::Buy { (bids, asks) } else { (asks, bids) };
         let rates = Rates { trades_per_sec: 2.0, volume_per_sec: 1.0 };
