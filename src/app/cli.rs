@@ -115,6 +115,13 @@ pub enum ModelArg {
     Shadow,
 }
 
+/// On or off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SwitchArg {
+    On,
+    Off,
+}
+
 /// A source of history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum SourceArg {
@@ -187,6 +194,9 @@ pub struct SimulateArgs {
     pub seed: Option<u64>,
     #[arg(long, value_enum, default_value_t)]
     pub model: ModelArg,
+    /// Overrules maker.enabled: off takes everything at once, for comparison.
+    #[arg(long, value_enum)]
+    pub maker: Option<SwitchArg>,
 }
 
 #[derive(Debug, Args)]

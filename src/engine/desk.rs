@@ -1,5 +1,6 @@
 //! One market's desk: what is known about it, and the trade that is open in it.
 
+use super::quotes::Quoting;
 use crate::domain::{Instrument, Interval, Money, Price, Qty, Symbol, Timestamp};
 use crate::market::MarketState;
 use crate::trading::execution::{Touch, Trade};
@@ -15,6 +16,8 @@ pub(super) struct Desk {
     pub dust_cost: Money,
     /// When a snapshot of the book was asked for last.
     pub snapshot_asked: Timestamp,
+    /// What quotes here would meet, and what they cost.
+    pub quoting: Quoting,
     /// Since when the open trade has lost more than one trade may.
     pub losing_since: Option<Timestamp>,
 }
@@ -28,6 +31,7 @@ impl Desk {
             last_exit: None,
             dust_qty: Qty::ZERO,
             dust_cost: Money::ZERO,
+            quoting: Quoting::new(symbol),
             losing_since: None,
             snapshot_asked: Timestamp::EPOCH,
         }

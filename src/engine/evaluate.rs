@@ -19,6 +19,7 @@ impl Engine {
         if self.opened.is_none() {
             return;
         }
+        self.quote_bar(symbol);
         let evidence = match self.evidence(symbol) {
             Ok(evidence) => evidence,
             Err(refusal) => {

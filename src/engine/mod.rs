@@ -1,7 +1,7 @@
 //! The one deterministic machine: every event goes in here, every effect comes out of here.
 //!
 //! *Takes / gives*: `apply(stamp, event, &mut effects)`; `next_deadline`, `snapshot`, `fingerprint`, `view` to look at it.
-//! Reading order: `settings`, `desk` (one market), `market_news`, `evaluate` (a bar closes: decide), `work` (drive a trade), `venue_news`,
+//! Reading order: `settings`, `desk` (one market), `market_news`, `quotes` (fill facts, advice, order costs), `evaluate` (a bar closes: decide), `work` (drive a trade), `venue_news`,
 //! `commands`, `books` (equity and P&L), `carry` (what survives a restart), `view`.
 //!
 //! Invariants
@@ -12,6 +12,7 @@
 //! 4. Trades, ledger and venue agree on the P&L (`tests/it/engine/money.rs::three_ways_to_count_the_same_money`).
 //! 5. A snapshot taken and restored continues the same trades (`tests/it/engine/restart.rs::a_restart_continues_the_open_trade`).
 //! 6. What is said late or again is mended or changes nothing (`tests/it/engine/late_news.rs`).
+//! 7. Quotes are followed to their end without an order (`quotes::tests::a_bar_follows_a_quote_and_its_sample_is_kept`).
 //!
 //! *Never*: a clock, a socket, a file, a thread, the environment, an unseeded random number, a map with a random order.
 
@@ -24,6 +25,7 @@ mod exposure;
 mod fingerprint;
 mod forecast;
 mod market_news;
+mod quotes;
 mod settings;
 mod venue_news;
 mod view;
@@ -42,6 +44,7 @@ use crate::memory::{Graph, Memory, Shape};
 use crate::protocol::{
     Alert, Carried, Counters, DecisionView, Effect, Event, Learned, LearningView, Probe, Record, RunOpened, Severity, Stamp,
 };
+use crate::trading::costs::FillModel;
 use crate::trading::execution::Orders;
 use crate::trading::ledger::Ledger;
 use crate::trading::risk::Breakers;
@@ -67,6 +70,8 @@ pub struct Engine {
     opened: Option<Timestamp>,
     venue: String,
     desks: BTreeMap<Symbol, Desk>,
+    /// How likely quotes are filled.
+    fill_model: FillModel,
     orders: Orders,
     ledger: Ledger,
     breakers: Breakers,
@@ -120,6 +125,7 @@ impl Engine {
             opened: None,
             venue: String::new(),
             desks,
+            fill_model: FillModel::default(),
             orders: Orders::default(),
             ledger: Ledger::default(),
             breakers: Breakers::default(),
@@ -235,6 +241,7 @@ impl Engine {
             for candle in finished {
                 self.on_bar(symbol, &candle, out);
             }
+            self.quote_time(symbol, out);
             self.work(symbol, out);
         }
     }
@@ -286,6 +293,7 @@ impl Engine {
                 }
             }
             Learned::Finished => self.learning.finished = true,
+            Learned::FillModel(learned) => self.adopt_fill_model(&learned, out),
         }
     }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::{Asset, Bps, FeeRates, Interval, Span, Symbol};
 use crate::health::HealthLimits;
 use crate::protocol::Mode;
-use crate::trading::costs::{break_even_win_rate, expected_round_trip_bps};
+use crate::trading::costs::{MakerRules, break_even_win_rate, expected_round_trip_bps};
 use crate::trading::decision::{DecisionRules, Exploration};
 use crate::trading::execution::ExecutionRules;
 use crate::trading::risk::Limits;
@@ -19,6 +19,8 @@ pub struct Settings {
     pub time_scale: TimeScale,
     pub limits: Limits,
     pub execution: ExecutionRules,
+    #[serde(default)]
+    pub maker: MakerRules,
     pub decision: DecisionRules,
     /// Demo only.
     pub exploration: Option<Exploration>,

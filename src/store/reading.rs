@@ -14,7 +14,8 @@ use super::records;
 use super::schema::{Key, Table};
 use crate::domain::{Candle, Episode, Interval, RunId, Symbol, Timestamp};
 use crate::protocol::{
-    CarryRecord, CostRecord, DecisionRecord, FillRecord, HealthRecord, ModelRecord, OrderRecord, PostingRecord, RunRecord,
+    CarryRecord, CostRecord, DecisionRecord, FillRecord, FillSampleRecord, HealthRecord, ModelRecord, OrderCostRecord, OrderRecord,
+    PostingRecord, RunRecord,
 };
 
 impl Store {
@@ -73,6 +74,25 @@ impl Store {
             })?;
             Ok(found)
         })
+    }
+
+    /// What parent orders of this scope cost that were finished at `from` or later, oldest first.
+    pub fn order_costs(&self, from: Timestamp) -> Result<Vec<OrderCostRecord>, StoreError> {
+        self.read(|txn| {
+            let mut found = Vec::new();
+            Table::OrderCosts.each(txn, self.scope().key().time(from).as_slice(), &self.scope().key().after_all(), |key, row| {
+                found.push(Table::OrderCosts.decoded(key, row)?);
+                Ok(true)
+            })?;
+            Ok(found)
+        })
+    }
+
+    /// The newest `count` followed quotes of all scopes, oldest first.
+    pub fn fill_samples(&self, count: usize) -> Result<Vec<FillSampleRecord>, StoreError> {
+        let mut found: Vec<FillSampleRecord> = self.read(|txn| Table::FillSamples.last(txn, &Key::new(), count))?;
+        found.reverse();
+        Ok(found)
     }
 
     /// Episodes by number, shared by all scopes.

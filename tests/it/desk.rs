@@ -16,6 +16,7 @@ use huracan::protocol::{
     RunOpened, VenueEvent, WarmUp,
 };
 use huracan::store::JournalEntry;
+use huracan::trading::costs::MakerRules;
 use huracan::trading::decision::{DecisionRules, Exploration};
 use huracan::trading::execution::ExecutionRules;
 use huracan::trading::risk::Limits;
@@ -69,6 +70,7 @@ pub fn settings() -> Settings {
             cover_after_ms: 1_000,
             stop_patience_ms: 1_000,
         },
+        maker: MakerRules::default(),
         decision: DecisionRules {
             min_net_edge_bps: -1e9,
             exit_gross_below_bps: -20.0,

@@ -14,6 +14,7 @@ use crate::domain::{Asset, Bps, FeeRates, Interval, Money, Symbol};
 use crate::engine::TimeScale;
 use crate::health::HealthLimits;
 use crate::protocol::Mode;
+use crate::trading::costs::MakerRules;
 use crate::trading::decision::{DecisionRules, Exploration};
 use crate::trading::execution::ExecutionRules;
 use crate::trading::risk::Limits;
@@ -30,6 +31,7 @@ pub struct Config {
     pub time_scale: TimeScale,
     pub limits: Limits,
     pub execution: ExecutionRules,
+    pub maker: MakerRules,
     pub decision: DecisionRules,
     pub health: HealthLimits,
     pub memory: MemoryConfig,

@@ -5,6 +5,7 @@ use crate::app::failure::{Failure, Outcome};
 use crate::domain::{Bps, Money};
 use crate::engine::{Settings, TimeScale};
 use crate::protocol::Mode;
+use crate::trading::costs::MakerRules;
 use crate::trading::risk::Limits;
 
 /// Spread assumed for the break-even check before a book is seen.
@@ -32,6 +33,7 @@ pub fn engine_settings(config: &Config, mode: Mode, replay: bool) -> Settings {
         time_scale,
         limits,
         execution: if demo { config.demo.execution.clone() } else { config.execution.clone() },
+        maker: config.maker.clone(),
         decision: config.decision.clone(),
         exploration: demo.then(|| config.demo.exploration.allowance()),
         health: config.health.clone(),
@@ -41,6 +43,7 @@ pub fn engine_settings(config: &Config, mode: Mode, replay: bool) -> Settings {
 
 pub(super) fn check(config: &Config) -> Outcome {
     check_limits(&config.limits)?;
+    check_maker(&config.maker)?;
     check_time_scale("time_scale", &config.time_scale, config)?;
     check_time_scale("demo.time_scale", &config.demo.time_scale, config)?;
     let percent = config.demo.exploration.equity_percent;
@@ -96,6 +99,16 @@ fn check_limits(limits: &Limits) -> Outcome {
     Ok(())
 }
 
+fn check_maker(maker: &MakerRules) -> Outcome {
+    if !(maker.depth_share_percent > 0.0 && maker.depth_share_percent <= 100.0) {
+        return Err(Failure::usage(format!("maker.depth_share_percent is {}: above 0, at most 100", maker.depth_share_percent)));
+    }
+    if maker.twap_parts == 0 {
+        return Err(Failure::usage("maker.twap_parts must be above 0"));
+    }
+    Ok(())
+}
+
 /// The bracket must be able to earn its costs, or say plainly (by its own limit) that it can not.
 fn check_time_scale(name: &str, scale: &TimeScale, config: &Config) -> Outcome {
     if scale.horizon_bars == 0 || !(scale.target_sigma > 0.0 && scale.stop_sigma > 0.0 && scale.typical_minute_bps > 0.0) {
@@ -131,6 +144,8 @@ mod tests {
         assert_eq!(refusal("limits.max_hourly_loss=0").0, ExitKind::Usage);
         assert_eq!(refusal("limits.max_losing_streak=0").0, ExitKind::Usage);
         assert_eq!(refusal("limits.min_cash_reserve_bps=10000").0, ExitKind::Usage);
+        assert_eq!(refusal("maker.depth_share_percent=0").0, ExitKind::Usage);
+        assert_eq!(refusal("maker.twap_parts=0").0, ExitKind::Usage);
         assert_eq!(refusal("demo.exploration.equity_percent=2").0, ExitKind::Usage);
     }
 

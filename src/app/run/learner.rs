@@ -14,7 +14,7 @@ use crate::app::history::{Ask, CHAIN, Download, Follow, HistoryFault, Shelf};
 use crate::app::training::train_config;
 use crate::domain::{Candle, Instrument, Span, Symbol, Timestamp};
 use crate::engine::Settings;
-use crate::learning::{Lineage, Progress, SymbolSeries, Watch, train};
+use crate::learning::{FillSample, Lineage, MOST_FILL_SAMPLES, Progress, SymbolSeries, Watch, fit_fill_model, train};
 use crate::market::KEPT_CANDLES;
 use crate::memory::{Graph, Shape};
 use crate::protocol::{Blob, Carried, Event, Learned, Mode, ModelAdopted, ModelKind, ModelRecord, ModelRole, Probe, WarmUp};
@@ -181,7 +181,26 @@ impl Workshop {
         for adopted in adoptions(&models, self.model) {
             self.tell(Learned::Model(Box::new(adopted)));
         }
+        self.fit_fills();
         Ok(models)
+    }
+
+    /// The fill model from the quotes that earlier runs followed, once there are enough of them.
+    fn fit_fills(&self) {
+        let samples: Vec<FillSample> = match self.store.fill_samples(MOST_FILL_SAMPLES) {
+            Ok(records) => records.iter().map(FillSample::from).collect(),
+            Err(error) => return tracing::warn!(%error, "the followed quotes can not be read: fills are not learned from"),
+        };
+        if let Some(fit) = fit_fill_model(&samples) {
+            tracing::info!(
+                fitted_on = fit.fitted_on,
+                brier = fit.fitted.brier,
+                analytic = fit.analytic.brier,
+                used = fit.used,
+                "fill model"
+            );
+            self.tell(Learned::FillModel(Box::new(fit.learned())));
+        }
     }
 
     /// History as far back as models learn: what is stored, and what was missing of it.

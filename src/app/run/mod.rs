@@ -9,6 +9,7 @@ mod engine_loop;
 mod kill_switch;
 mod learner;
 mod log;
+mod quoting;
 mod recorder;
 mod screen;
 mod simulate;
