@@ -114,9 +114,13 @@ impl Engine {
         let (target, stop) = self.settings.time_scale.bracket(sigma);
         // A bracket of less than a tick is no bracket.
         let tick = Bps::from_f64(2e4 * instrument.tick.to_f64() / touch.bid.to_f64());
-        let plan = Plan { qty, target: target.max(tick), stop: stop.max(tick), hold: self.settings.time_scale.hold(), exploration };
+        let gross_bps = evidence.forecast_net_bps.map_or(0.0, |net| net + evidence.cost_bps);
+        let plan =
+            Plan { qty, target: target.max(tick), stop: stop.max(tick), hold: self.settings.time_scale.hold(), exploration, gross_bps };
+        let children = self.settings.maker.children(qty, self.visible_depth(symbol, Side::Buy), instrument.step);
         let decided = Decided { number, at: self.now, touch, regime: evidence.regime, vector: evidence.vector.clone() };
-        let trade = Trade::new(symbol, decided, plan, &self.settings.execution);
+        let mut trade = Trade::new(symbol, decided, plan, &self.settings.execution);
+        trade.spread(children);
         if let Some(desk) = self.desks.get_mut(&symbol) {
             desk.trade = Some(trade);
         }

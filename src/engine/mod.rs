@@ -25,6 +25,7 @@ mod exposure;
 mod fingerprint;
 mod forecast;
 mod market_news;
+mod quote_orders;
 mod quotes;
 mod settings;
 mod venue_news;

@@ -201,18 +201,24 @@ impl Engine {
         }
     }
 
-    /// A fill of ours that was not booked before; `fee` in quote money. A maker fill without a parent is a resting target that was reached:
-    /// its parent begins here, to be compared with taking now.
+    /// A fill of ours that was not booked before; `fee` in quote money. A sale without a parent is a guard's own: its parent begins here,
+    /// to be compared with taking now.
     pub fn cost_fill(&mut self, fill: &VenueFill, fee: Money) {
         let now = self.now;
         let Some(desk) = self.desks.get(&fill.symbol) else { return };
-        if !desk.quoting.costs.is_open(fill.side) && fill.side == Side::Sell && fill.role == crate::domain::Role::Maker {
+        let resting = fill.role == crate::domain::Role::Maker;
+        if !desk.quoting.costs.is_open(fill.side) && fill.side == Side::Sell && (desk.trade.is_some() || resting) {
             let (qty, decision) = desk.trade.as_ref().map_or((fill.qty, 0), |trade| (trade.held().max(fill.qty), trade.decision));
-            self.cost_decided(fill.symbol, fill.side, ParentPurpose::Target, qty, decision, None);
+            let purpose = if resting { ParentPurpose::Target } else { ParentPurpose::Exit };
+            self.cost_decided(fill.symbol, fill.side, purpose, qty, decision, None);
         }
         let Some(desk) = self.desks.get_mut(&fill.symbol) else { return };
         desk.quoting.costs.fill(fill.side, now, fill.price, fill.qty, fill.role, fee);
         desk.quoting.shadows.on_own_fill(fill.id, now, fill.qty);
+    }
+
+    pub(super) fn cost_is_open(&self, symbol: Symbol, side: Side) -> bool {
+        self.desks.get(&symbol).is_some_and(|desk| desk.quoting.costs.is_open(side))
     }
 
     /// Nothing more is sent for the parent of this side: it is filled, given up, or passed on.

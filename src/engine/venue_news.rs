@@ -150,6 +150,7 @@ impl Engine {
         }
         let third_asset = fill.fee_asset != instrument.base && fill.fee_asset != instrument.quote;
         let third_asset_fee = if third_asset { fee_value } else { Money::ZERO };
+        self.cost_fill(fill, fee_value);
         if let Some(desk) = self.desks.get_mut(&fill.symbol) {
             match desk.trade.as_mut() {
                 Some(trade) => trade.on_fill(fill, purpose, reference, &instrument, third_asset_fee),

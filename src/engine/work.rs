@@ -5,7 +5,7 @@ use super::desk::Desk;
 use crate::domain::{Bps, ClientOrderId, Episode, ExitReason, Money, NewOrder, OrderKind, Price, Qty, Side, Span, Symbol};
 use crate::protocol::{CostRecord, Effect, Record, Refusal, Request, Severity};
 use crate::trading::costs::{Reference, breakdown, touch_for};
-use crate::trading::execution::{Bracket, Decided, Purpose, Scene, Step, Touch, Trade};
+use crate::trading::execution::{Bracket, Decided, Phase, Purpose, Scene, Step, Touch, Trade};
 use crate::trading::risk::approve;
 
 /// Steps one event may cause in one market; more would be a loop.
@@ -20,17 +20,28 @@ impl Engine {
             let touch = desk.touch();
             let instrument = desk.instrument.as_ref()?;
             let trade = desk.trade.as_mut()?;
-            let scene = Scene { now: self.now, touch, instrument, orders: &self.orders, rules: &self.settings.execution };
-            match trade.drive(&scene) {
+            let (execution, maker) = (&self.settings.execution, &self.settings.maker);
+            let scene = Scene { now: self.now, touch, instrument, orders: &self.orders, rules: execution, maker };
+            let phase = trade.phase;
+            let step = trade.drive(&scene);
+            let phases = (phase, trade.phase);
+            self.note_phases(symbol, phases);
+            match step {
                 Step::Wait => return refused,
-                Step::Enter { qty, kind, taker } => {
-                    if let Err(refusal) = self.open(symbol, qty, kind, taker, out) {
-                        refused = Some(refusal);
-                        if let Some(trade) = self.desks.get_mut(&symbol).and_then(|d| d.trade.as_mut()) {
-                            trade.stop_entering();
-                        }
+                Step::Quote { qty } => {
+                    let bought = self.quote(symbol, qty, out);
+                    refused = self.unless_refused(symbol, bought).or(refused);
+                }
+                Step::Take { qty } => {
+                    let bought = self.take(symbol, qty, out);
+                    refused = self.unless_refused(symbol, bought).or(refused);
+                }
+                Step::Reconsider(id) => {
+                    if !self.reconsider(symbol, id, out) {
+                        return refused;
                     }
                 }
+                Step::QuoteExit { qty } => self.quote_exit(symbol, qty),
                 Step::Protect { qty, target, stop } => self.protect(symbol, qty, target, stop, out),
                 Step::Replace { old, qty } => {
                     if !self.replace(symbol, old, qty, out) {
@@ -39,7 +50,8 @@ impl Engine {
                 }
                 Step::SellNow { qty } => {
                     let reference = self.leaving_reference(symbol);
-                    self.reduce(symbol, qty, OrderKind::Market, Purpose::Exit, reference, out);
+                    let id = self.reduce(symbol, qty, OrderKind::Market, Purpose::Exit, reference, out);
+                    self.cost_child_sent(symbol, Side::Sell, id, qty, None, Span::ZERO);
                 }
                 Step::Cancel(id) => {
                     if !self.cancel(id, out) {
@@ -61,15 +73,31 @@ impl Engine {
         refused
     }
 
+    /// An entry that risk refuses ends; what was bought of it stays.
+    fn unless_refused(&mut self, symbol: Symbol, bought: Result<(), Refusal>) -> Option<Refusal> {
+        let refusal = bought.err()?;
+        if let Some(trade) = self.desks.get_mut(&symbol).and_then(|d| d.trade.as_mut()) {
+            trade.stop_entering();
+        }
+        Some(refusal)
+    }
+
     /// False when the cancel is not sent now.
-    fn cancel(&mut self, id: ClientOrderId, out: &mut Vec<Effect>) -> bool {
+    pub(super) fn cancel(&mut self, id: ClientOrderId, out: &mut Vec<Effect>) -> bool {
         let Some(request) = self.orders.cancel(id, self.now) else { return false };
         out.push(Effect::Send(request));
         self.keep_orders_of(id, out);
         true
     }
 
-    fn open(&mut self, symbol: Symbol, qty: Qty, kind: OrderKind, taker: bool, out: &mut Vec<Effect>) -> Result<(), Refusal> {
+    pub(super) fn open(
+        &mut self,
+        symbol: Symbol,
+        qty: Qty,
+        kind: OrderKind,
+        taker: bool,
+        out: &mut Vec<Effect>,
+    ) -> Result<ClientOrderId, Refusal> {
         let order = NewOrder { id: self.next_order_id(), symbol, side: Side::Buy, qty, kind };
         let ids = self.list_ids();
         let desk = self.desks.get(&symbol).ok_or(Refusal::NoInstrument)?;
@@ -83,20 +111,37 @@ impl Engine {
         self.openings.retain(|at| now.since(*at) < Span::from_secs(60));
         self.openings.push_back(now);
         self.sent(symbol, order.id, Purpose::Entry, request, out);
-        Ok(())
+        Ok(order.id)
     }
 
-    fn reduce(&mut self, symbol: Symbol, qty: Qty, kind: OrderKind, purpose: Purpose, reference: Reference, out: &mut Vec<Effect>) {
+    fn reduce(
+        &mut self,
+        symbol: Symbol,
+        qty: Qty,
+        kind: OrderKind,
+        purpose: Purpose,
+        reference: Reference,
+        out: &mut Vec<Effect>,
+    ) -> ClientOrderId {
         let order = NewOrder { id: self.next_order_id(), symbol, side: Side::Sell, qty, kind };
         let request = self.orders.reduce(order, purpose, reference, self.now);
         self.sent(symbol, order.id, purpose, request, out);
+        order.id
     }
 
     /// Legal at any time: what guards a position needs no approval.
     fn protect(&mut self, symbol: Symbol, qty: Qty, target: Price, stop: Price, out: &mut Vec<Effect>) {
         let bracket = Bracket::new(self.list_ids(), symbol, qty, target, stop);
-        let request = self.orders.protect(bracket, self.now);
+        let desk = self.desks.get(&symbol);
+        let touch = desk.and_then(|d| d.touch());
+        let offered = desk.and_then(|d| d.trade.as_ref()).filter(|t| matches!(t.phase, Phase::Exiting { .. }));
+        let left = offered.map(|trade| trade.left(self.now));
+        let judged_by = offered.map(|trade| reference(trade.exit_at.or(touch), touch, Side::Sell, false));
+        let request = self.orders.protect(bracket, judged_by, self.now);
         self.sent(symbol, bracket.above.id, Purpose::Target, request, out);
+        if let Some(left) = left {
+            self.cost_child_sent(symbol, Side::Sell, bracket.above.id, qty, Some(target), left);
+        }
     }
 
     /// False when it is not sent now.
@@ -106,6 +151,7 @@ impl Engine {
         let Some(request) = self.orders.replace(old, order, reference, self.now) else { return false };
         self.keep_orders_of(old, out);
         self.sent(symbol, order.id, Purpose::Exit, request, out);
+        self.cost_child_sent(symbol, Side::Sell, order.id, qty, None, Span::ZERO);
         true
     }
 
@@ -122,8 +168,12 @@ impl Engine {
     }
 
     fn sent(&mut self, symbol: Symbol, id: ClientOrderId, purpose: Purpose, request: Request, out: &mut Vec<Effect>) {
+        let touch = self.desks.get(&symbol).and_then(|d| d.touch());
         if let Some(trade) = self.desks.get_mut(&symbol).and_then(|d| d.trade.as_mut()) {
             trade.sent(id, purpose, self.now);
+            if purpose == Purpose::Entry {
+                trade.kept(touch, self.now);
+            }
         }
         let orders: Vec<ClientOrderId> = match &request {
             Request::PlaceList { list, .. } => list.legs.orders().map(|order| order.id).collect(),
@@ -206,6 +256,7 @@ impl Engine {
             held: self.now.since(opened),
             exploration: trade.plan.exploration,
         };
+        self.cost_finished(symbol, Side::Sell);
         out.push(Effect::Persist(Box::new(Record::Cost(cost))));
         out.push(Effect::Persist(Box::new(Record::Episode(episode))));
         self.alert(Severity::Info, format!("{symbol}: closed by {exit}, net {:.4} {}", split.net, self.settings.quote), out);
@@ -223,6 +274,7 @@ impl Engine {
         if trade.entry.filled.is_positive() {
             desk.last_exit = Some(self.now);
         }
+        self.cost_finished(symbol, Side::Buy);
         self.dirty = true;
         self.sweep(symbol, out);
     }
@@ -247,7 +299,7 @@ impl Engine {
         let Some(desk) = self.desks.get_mut(&symbol) else { return };
         let sigma = desk.market.volatility_bps().unwrap_or(self.settings.time_scale.typical_minute_bps);
         let (target, stop) = self.settings.time_scale.bracket(sigma);
-        let plan = crate::trading::execution::Plan { qty: Qty::ZERO, target, stop, hold, exploration: false };
+        let plan = crate::trading::execution::Plan { qty: Qty::ZERO, target, stop, hold, exploration: false, gross_bps: 0.0 };
         let touch = desk.touch().unwrap_or(Touch { bid: price, ask: price });
         let mut trade =
             Trade::new(symbol, Decided { number: 0, at: now, touch, regime: desk.market.regime(), vector: Vec::new() }, plan, rules);

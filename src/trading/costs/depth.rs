@@ -1,5 +1,7 @@
 //! The visible book against a quantity: what taking it would cost, and how to cut what is too large for it. Money is exact.
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::{Bps, Level, Money, Price, Qty, Side, Span};
 use crate::protocol::TakerCounterfactual;
 
@@ -70,7 +72,7 @@ pub fn slice(qty: Qty, visible: Qty, share_percent: f64) -> Qty {
 }
 
 /// One child of a schedule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Slice {
     /// From the beginning.
     pub after: Span,

@@ -2,7 +2,7 @@
 
 use super::protection::Cover;
 use super::trade::{Phase, Scene, Step, Trade};
-use crate::domain::{OrderKind, Side, Span, TimeInForce};
+use crate::domain::{OrderKind, Span};
 use crate::protocol::OrderState;
 
 impl Trade {
@@ -11,11 +11,14 @@ impl Trade {
         let due = now >= self.deadline;
         if let Some(order) = self.buying(scene.orders) {
             let resting = matches!(order.state, OrderState::Open | OrderState::PartiallyFilled);
-            let behind = scene.touch.is_some_and(|t| order.new.kind.price().is_some_and(|p| p < t.bid));
-            let requote = behind && self.quiet_for(now, rules.requote_after_ms);
-            let passive = matches!(order.new.kind, OrderKind::LimitMaker { .. });
-            let enough = due || requote || self.exposed_too_long(scene) || self.stop_seen.is_some();
-            return if resting && passive && enough { Step::Cancel(order.new.id) } else { Step::Wait };
+            if !resting || !matches!(order.new.kind, OrderKind::LimitMaker { .. }) {
+                return Step::Wait;
+            }
+            if due || self.exposed_too_long(scene) || self.stop_seen.is_some() {
+                return Step::Cancel(order.new.id);
+            }
+            let news = scene.touch.is_some() && self.quoted_at != scene.touch && self.quiet_for(now, rules.requote_after_ms);
+            return if news && scene.maker.may_requote(self.requotes) { Step::Reconsider(order.new.id) } else { Step::Wait };
         }
         if self.stop_seen.is_some() && self.held().is_positive() {
             self.stop_entering();
@@ -27,19 +30,20 @@ impl Trade {
             return step;
         }
         let due = now >= self.deadline;
-        let wanted = self.plan.qty - self.entry.filled;
+        let wanted = if due { self.plan.qty } else { self.due_qty(now) } - self.entry.filled;
         if let Some(t) = scene.touch {
             let buyable = instrument.tradable(wanted, t.bid);
-            if buyable.is_positive() && !due {
-                let kind = OrderKind::LimitMaker { price: instrument.passive_price(Side::Buy, t.bid) };
+            if !due && buyable.is_positive() {
                 let ready = self.quiet_for(now, rules.requote_after_ms);
-                return if ready { Step::Enter { qty: buyable, kind, taker: false } } else { Step::Wait };
+                return if ready { Step::Quote { qty: buyable } } else { Step::Wait };
+            }
+            if !due && self.entry.filled < self.plan.qty && instrument.tradable(self.plan.qty - self.entry.filled, t.bid).is_positive() {
+                // The next part is not due yet.
+                return Step::Wait;
             }
             if buyable.is_positive() && rules.taker_fallback && !self.fallback_used {
                 self.fallback_used = true;
-                let price = instrument.passive_price(Side::Buy, t.ask.shifted(rules.taker_collar_bps));
-                let kind = OrderKind::Limit { price, time_in_force: TimeInForce::Ioc };
-                return Step::Enter { qty: buyable, kind, taker: true };
+                return Step::Take { qty: buyable };
             }
         } else if !due {
             return Step::Wait;

@@ -63,10 +63,14 @@ impl Orders {
         Request::Place { order, opening: false }
     }
 
-    /// Target and stop of which one cancels the other: legal like every reducing order.
-    pub fn protect(&mut self, bracket: Bracket, at: Timestamp) -> Request {
+    /// Target and stop of which one cancels the other: legal like every reducing order. `offered`: what the target is judged by when it is
+    /// an offer rather than a goal.
+    pub fn protect(&mut self, bracket: Bracket, offered: Option<Reference>, at: Timestamp) -> Request {
         let Bracket { list, above, below } = bracket;
         self.insert_guards(list, above, below, at);
+        if let (Some(reference), Some(target)) = (offered, self.all.get_mut(&above.id)) {
+            target.reference = reference;
+        }
         Request::PlaceList { list: NewOrderList { id: list, legs: ListLegs::Oco { above, below } }, opening: false }
     }
 

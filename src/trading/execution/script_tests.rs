@@ -3,10 +3,11 @@
 use super::*;
 use crate::domain::samples::btcusdt as instrument;
 use crate::domain::{
-    Bps, ClientOrderId, ExitReason, Money, NewOrder, OrderId, OrderKind, Price, Qty, Regime, Role, Side, Span, Timestamp, TradeId,
+    Bps, ClientOrderId, ExitReason, Money, NewOrder, OrderId, OrderKind, Price, Qty, Regime, Role, Side, Span, TimeInForce, Timestamp,
+    TradeId,
 };
 use crate::protocol::VenueFill;
-use crate::trading::costs::{Reference, breakdown};
+use crate::trading::costs::{MakerRules, Reference, Slice, breakdown};
 
 fn rules() -> ExecutionRules {
     ExecutionRules {
@@ -36,6 +37,7 @@ fn trade() -> Trade {
         stop: Bps::from_bps(50),
         hold: Span::from_secs(45),
         exploration: false,
+        gross_bps: 0.0,
     };
     let decided = Decided { number: 1, at: at(0), touch: touch("100").unwrap(), regime: Regime::Range, vector: Vec::new() };
     Trade::new("BTCUSDT".parse().unwrap(), decided, plan, &rules())
@@ -52,11 +54,14 @@ struct Desk {
     orders: Orders,
     sequence: u64,
     steps: Vec<String>,
+    maker: MakerRules,
 }
 
 impl Desk {
+    /// Leaves at the market, whatever the reason.
     fn new() -> Self {
-        Self { trade: trade(), orders: Orders::default(), sequence: 0, steps: Vec::new() }
+        let maker = MakerRules { enabled: false, ..MakerRules::default() };
+        Self { trade: trade(), orders: Orders::default(), sequence: 0, steps: Vec::new(), maker }
     }
 
     /// Bought as a whole at 100, guarded by 3 and 4.
@@ -73,21 +78,42 @@ impl Desk {
 
     fn see(&mut self, ms: i64, bid: &str) -> &mut Self {
         loop {
-            let (instrument, rules) = (instrument(), rules());
-            let scene = Scene { now: at(ms), touch: touch(bid), instrument: &instrument, orders: &self.orders, rules: &rules };
+            let (instrument, rules, maker) = (instrument(), rules(), self.maker.clone());
+            let scene =
+                Scene { now: at(ms), touch: touch(bid), instrument: &instrument, orders: &self.orders, rules: &rules, maker: &maker };
             let step = self.trade.drive(&scene);
             let symbol = self.trade.symbol;
             match step {
                 Step::Wait => return self,
-                Step::Enter { qty, kind, .. } => {
+                Step::Quote { qty } | Step::Take { qty } => {
+                    let Touch { bid, ask } = touch(bid).unwrap();
+                    let kind = match step {
+                        Step::Take { .. } => {
+                            let price = instrument.passive_price(Side::Buy, ask.shifted(rules.taker_collar_bps));
+                            OrderKind::Limit { price, time_in_force: TimeInForce::Ioc }
+                        }
+                        _ => OrderKind::LimitMaker { price: bid },
+                    };
                     let order = NewOrder { id: self.next(), symbol, side: Side::Buy, qty, kind };
                     let price = kind.price().unwrap();
+                    self.trade.kept(touch(&bid.to_string()), at(ms));
                     let (target, stop) = self.trade.bracket(price, &instrument);
                     let bracket = Bracket::new([self.next(), self.next(), self.next()], symbol, qty, target, stop);
                     self.orders.insert_list_for_test(Some(order), bracket, at(ms));
                     self.note(ms, order.id, Purpose::Entry, format!("{qty} @ {price}, guard {target} / {stop}"));
                     self.accepted(&[order.id, bracket.above.id, bracket.below.id], ms);
                 }
+                Step::Reconsider(id) => {
+                    let behind = self.orders.get(id).unwrap().new.kind.price() < touch(bid).map(|t| t.bid);
+                    if !behind {
+                        self.trade.kept(touch(bid), at(ms));
+                        continue;
+                    }
+                    self.trade.moved();
+                    self.orders.cancel(id, at(ms));
+                    self.steps.push(format!("{ms} cancel {}", id.sequence));
+                }
+                Step::QuoteExit { .. } => self.trade.exit_at_price(touch(bid).map(|t| t.ask)),
                 Step::Protect { qty, target, stop } => {
                     let list = id(1_000 + self.sequence);
                     let bracket = Bracket::new([list, self.next(), self.next()], symbol, qty, target, stop);
@@ -270,6 +296,46 @@ fn the_clock_and_a_request_end_a_holding() {
     asked.trade.request_exit(ExitReason::Flatten);
     asked.see(20, "100");
     assert_eq!(asked.steps[1..], ["20 replace 3", "20 exit 5 1"]);
+}
+
+#[test]
+fn without_hurry_a_position_is_offered_and_stays_guarded() {
+    let mut desk = Desk::holding();
+    desk.maker.enabled = true;
+    desk.see(45_010, "100").canceled(3, 45_020).see(45_030, "100").see(45_600, "99.9").canceled(5, 45_610).see(45_620, "99.9");
+    assert_eq!(
+        desk.steps[1..],
+        ["45010 cancel 3", "45030 target 5 1 @ 100.01 / 99.5", "45600 cancel 5", "45620 target 7 1 @ 99.91 / 99.5"],
+        "the offer follows the market"
+    );
+    desk.fill(7, "1", "99.91").expired(8).see(46_000, "99.9");
+    assert_eq!(desk.last(), "46000 Close { reason: HoldLimit }");
+}
+
+#[test]
+fn an_offer_that_nobody_takes_ends_at_the_market() {
+    let mut desk = Desk::holding();
+    desk.maker.enabled = true;
+    desk.see(45_010, "100").canceled(3, 45_020).see(45_030, "100").see(50_009, "100").see(50_010, "100");
+    assert_eq!(desk.steps[2..], ["45030 target 5 1 @ 100.01 / 99.5", "50010 replace 5", "50010 exit 7 1"]);
+    let mut hurried = Desk::holding();
+    hurried.maker.enabled = true;
+    hurried.see(45_010, "100").canceled(3, 45_020).see(45_030, "100");
+    hurried.trade.request_exit(ExitReason::Flatten);
+    hurried.see(45_040, "100");
+    assert_eq!(hurried.steps[3..], ["45040 replace 5", "45040 exit 7 1"], "a person does not wait");
+}
+
+#[test]
+fn a_large_entry_is_bought_in_parts() {
+    let mut desk = Desk::new();
+    let part = |ms, qty: &str| Slice { after: Span::from_millis(ms), qty: qty.parse().unwrap() };
+    desk.trade.spread(vec![part(0, "0.4"), part(2_000, "0.3"), part(4_000, "0.3")]);
+    desk.see(0, "100").fill(1, "0.4", "100").see(1_000, "100").see(2_000, "100").fill(5, "0.3", "100").see(4_000, "100");
+    let bought: Vec<&str> = desk.steps.iter().map(|step| step.split(" @").next().unwrap()).collect();
+    assert_eq!(bought, ["0 entry 1 0.4", "2000 entry 5 0.3", "4000 entry 9 0.3"]);
+    desk.fill(9, "0.3", "100").see(4_100, "100");
+    assert_eq!((desk.trade.phase, desk.cover().stopped()), (Phase::Holding, "1".parse().unwrap()));
 }
 
 #[test]

@@ -14,9 +14,9 @@ use serde::{Deserialize, Serialize};
 use super::order::{Order, Purpose};
 use super::orders::Orders;
 use super::protection::{Cover, exposed_since};
-use crate::domain::{Bps, ClientOrderId, ExitReason, Instrument, Money, OrderKind, Price, Qty, Regime, Side, Span, Symbol, Timestamp};
+use crate::domain::{Bps, ClientOrderId, ExitReason, Instrument, Money, Price, Qty, Regime, Side, Span, Symbol, Timestamp};
 use crate::protocol::VenueFill;
-use crate::trading::costs::{Leg, Reference};
+use crate::trading::costs::{Leg, MakerRules, Reference, Slice};
 
 /// How orders are worked; configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,7 +45,7 @@ const fn one_second() -> u32 {
 }
 
 /// What was decided, in numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     pub qty: Qty,
     pub target: Bps,
@@ -53,6 +53,9 @@ pub struct Plan {
     pub stop: Bps,
     pub hold: Span,
     pub exploration: bool,
+    /// Expected return before costs over the whole holding time, bps.
+    #[serde(default)]
+    pub gross_bps: f64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,10 +94,19 @@ pub struct Decided {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
     Wait,
-    Enter {
+    /// Buy this much until the deadline, the cheapest way.
+    Quote {
         qty: Qty,
-        kind: OrderKind,
-        taker: bool,
+    },
+    /// Whether a resting order is still where it should be.
+    Reconsider(ClientOrderId),
+    /// Sell this much without hurry, the cheapest way.
+    QuoteExit {
+        qty: Qty,
+    },
+    /// Buy this much now, within the collar.
+    Take {
+        qty: Qty,
     },
     /// Target and stop at the venue for what has no guard.
     Protect {
@@ -158,6 +170,19 @@ pub struct Trade {
     /// Since when the market stands beyond the stop.
     #[serde(default)]
     pub(super) stop_seen: Option<Timestamp>,
+    /// The market that the resting order was placed or kept in, and how often it was moved.
+    #[serde(default)]
+    pub(super) quoted_at: Option<Touch>,
+    #[serde(default)]
+    pub(super) requotes: u32,
+    /// The parts that a large entry is bought in; empty: all at once.
+    #[serde(default)]
+    pub(super) schedule: Vec<Slice>,
+    /// An exit without hurry rests at this price until then.
+    #[serde(default)]
+    pub(super) exit_price: Option<Price>,
+    #[serde(default)]
+    pub(super) patient_until: Option<Timestamp>,
 }
 
 /// What a trade looks at when it is driven.
@@ -169,6 +194,7 @@ pub struct Scene<'a> {
     pub instrument: &'a Instrument,
     pub orders: &'a Orders,
     pub rules: &'a ExecutionRules,
+    pub maker: &'a MakerRules,
 }
 
 impl Trade {
@@ -202,6 +228,19 @@ impl Trade {
             sold_by: None,
             exposed_since: None,
             stop_seen: None,
+            quoted_at: None,
+            requotes: 0,
+            schedule: Vec::new(),
+            exit_price: None,
+            patient_until: None,
+        }
+    }
+
+    /// Buys in parts, one after another; the deadline counts from the last of them.
+    pub fn spread(&mut self, schedule: Vec<Slice>) {
+        if let [_, .., last] = schedule.as_slice() {
+            self.deadline = self.deadline + last.after;
+            self.schedule = schedule;
         }
     }
 
@@ -240,6 +279,32 @@ impl Trade {
         self.last_sent = Some(now);
     }
 
+    /// The resting order stays where it is in this market.
+    pub fn kept(&mut self, touch: Option<Touch>, now: Timestamp) {
+        self.quoted_at = touch;
+        self.last_sent = Some(now);
+    }
+
+    /// The resting order is moved.
+    pub fn moved(&mut self) {
+        self.requotes = self.requotes.saturating_add(1);
+    }
+
+    /// Where an exit without hurry rests; `None`: it is sold at the market.
+    pub fn exit_at_price(&mut self, price: Option<Price>) {
+        self.exit_price = price;
+        if price.is_none() {
+            self.patient_until = None;
+        }
+    }
+
+    /// Time left to buy, or to sell without hurry.
+    #[must_use]
+    pub fn left(&self, now: Timestamp) -> Span {
+        let until = self.patient_until.unwrap_or(self.deadline);
+        if until > now { until.since(now) } else { Span::ZERO }
+    }
+
     /// Risk said no to (the rest of) the entry: keep what was bought, ask for no more.
     pub fn stop_entering(&mut self) {
         self.fallback_used = true;
@@ -253,8 +318,14 @@ impl Trade {
             Phase::Entering => self.stop_entering(),
             Phase::Holding => {}
             // Whoever asks again wants the next try now, whatever pause refusals have earned.
-            Phase::Exiting { .. } => self.last_sent = None,
+            Phase::Exiting { .. } => (self.last_sent, self.patient_until) = (None, None),
         }
+    }
+
+    /// Leaving at the market, at once.
+    #[must_use]
+    pub fn is_hurried(&self) -> bool {
+        matches!(self.phase, Phase::Exiting { .. }) && self.patient_until.is_none()
     }
 
     /// True once leaving was asked for.
@@ -327,6 +398,14 @@ impl Trade {
     /// The order that buys for this trade, while it lives.
     pub(super) fn buying<'a>(&self, orders: &'a Orders) -> Option<&'a Order> {
         self.working.and_then(|id| orders.get(id)).filter(|o| !o.is_final())
+    }
+
+    /// How much may have been bought by now.
+    pub(super) fn due_qty(&self, now: Timestamp) -> Qty {
+        if self.schedule.is_empty() {
+            return self.plan.qty;
+        }
+        self.schedule.iter().filter(|slice| now.since(self.decided) >= slice.after).map(|slice| slice.qty).sum()
     }
 
     pub(super) fn quiet_for(&self, now: Timestamp, pause_ms: u32) -> bool {
