@@ -42,6 +42,8 @@ pub fn simulate(context: &Context, args: &SimulateArgs) -> Outcome {
     let mut flow = FlowConfig::usual(seed, ORIGIN);
     flow.edge = context.config.demo.edge;
     flow.symbols.retain(|s| settings.symbols.contains(&s.instrument.symbol));
+    // As the venue of a live box, this one has the fees that are configured.
+    flow.symbols.iter_mut().for_each(|s| s.instrument.fees = context.config.fees());
     let instruments: Vec<Instrument> = flow.symbols.iter().map(|s| s.instrument.clone()).collect();
     if instruments.len() != settings.symbols.len() {
         return Err(Failure::usage("demo.symbols names a market that the synthetic exchange does not have"));

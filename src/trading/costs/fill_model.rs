@@ -5,11 +5,14 @@
 //! **The queue is traded away.** Takers arrive as a Poisson process with exponential sizes (Cont, Stoikov, Talreja, "A stochastic model for
 //! order book dynamics", Operations Research 58, 2010, section 2). `n` such sizes of mean `m` sum to more than `x` exactly when a Poisson
 //! process of rate `1/m` has fewer than `n` points in `[0, x]`, so `P(volume >= x) = P(N > K)` with independent `N ~ Poisson(trades)` and
-//! `K ~ Poisson(x / m)`. `x` is the queue ahead and our own quantity.
+//! `K ~ Poisson(x / m)`. `x` is the queue ahead and our own quantity. Takers come to our level only while the price stays with it: a
+//! Brownian motion leaves a band of `g` on either side after `R = g^2 / sigma^2` on average, so of a time `T` only `R (1 - e^(-T/R))` counts.
 //!
 //! **The price passes.** The mid is a Brownian motion; the other side reaches our price when it moves by `h`, the way from the other touch
 //! to us. By the reflection principle (Karatzas, Shreve, "Brownian Motion and Stochastic Calculus", section 2.6) that happens within `T` with
 //! `2 P(W_T > h) = erfc(h / (sigma sqrt(2 T)))`; Lo, MacKinlay, Zhang (Journal of Financial Economics 65, 2002) use it as their benchmark.
+//! A market moves when somebody trades, not all the time: for a walk that is looked at every `1 / trades` the barrier lies
+//! `0.5826 sigma / sqrt(trades)` farther (Broadie, Glasserman, Kou, Mathematical Finance 7, 1997).
 //!
 //! Both are taken as independent. In truth both are selling pressure, so the sum claims a little too much; nobody cancels ahead of us
 //! here, so it claims a little too little. The regression corrects what is left of both, on followed quotes.
@@ -18,6 +21,8 @@ pub use crate::protocol::{FillCoefficients, FillFacts};
 
 use crate::protocol::FILL_FEATURES;
 
+/// -zeta(1/2) / sqrt(2 pi): how far a walk in steps overshoots, in standard deviations of a step.
+const OVERSHOOT: f64 = 0.5826;
 /// Poisson counts are summed exactly up to this mean; larger ones are counted in lots, which keeps order and continuity and
 /// overstates the spread of the counts (4 % of the mean there). exp(-600) is still a normal number.
 const MOST_COUNTED: f64 = 600.0;
@@ -67,7 +72,21 @@ fn traded_away(facts: &FillFacts) -> f64 {
         return 0.0;
     }
     let needed = sound(facts.queue_ahead) + sound(facts.qty);
+    let horizon = stays(facts, horizon);
     more_counted(trades * horizon, (needed * trades / volume).min(LARGEST))
+}
+
+/// The part of `horizon` that the price is expected to stay with us before it leaves for the first time.
+fn stays(facts: &FillFacts, horizon: f64) -> f64 {
+    let sigma = sound(facts.sigma_ticks);
+    if sigma == 0.0 {
+        return horizon;
+    }
+    // A tick, and what we are before the others.
+    let band = 1.0 + sound(-facts.distance_ticks);
+    let stay = (band / sigma).powi(2).clamp(1e-9, LARGEST);
+    // 1 - e^-x, also for a small x.
+    -stay * libm::expm1(-horizon / stay)
 }
 
 /// `P(N > K)` for independent Poisson counts of these means.
@@ -95,7 +114,8 @@ fn passed(facts: &FillFacts) -> f64 {
         return 0.0;
     }
     let way = (finite(facts.spread_ticks) + finite(facts.distance_ticks)).max(0.0);
-    libm::erfc(way / (reach * std::f64::consts::SQRT_2))
+    let steps = sound(facts.trades_per_sec) * sound(facts.horizon_secs);
+    libm::erfc((way / reach + OVERSHOOT / steps.sqrt()) / std::f64::consts::SQRT_2)
 }
 
 /// The transformed facts that a fitted model weighs, in its order; all of them bounded for bounded facts.
@@ -158,9 +178,11 @@ pub(super) mod tests {
         close(more_counted(3.0, 0.0), 1.0 - (-3.0_f64).exp());
         // Equal means of one: (1 - e^-2 I0(2)) / 2, with I0(2) = 2.2795853023360673.
         close(more_counted(1.0, 1.0), (1.0 - (-2.0_f64).exp() * 2.279_585_302_336_067) / 2.0);
-        // A spread of one standard deviation: 2 (1 - Phi(1)).
-        let passing = FillFacts { sigma_ticks: 0.2, horizon_secs: 25.0, ..FillFacts { trades_per_sec: 0.0, ..facts() } };
-        close(FillModel::Analytic.probability(&passing), 0.317_310_507_862_914_1);
+        // A spread of one standard deviation and fifty steps: 2 (1 - Phi(1 + 0.5826 / sqrt 50)).
+        let passing = FillFacts { sigma_ticks: 0.2, horizon_secs: 25.0, ..FillFacts { volume_per_sec: 0.0, ..facts() } };
+        close(FillModel::Analytic.probability(&passing), 0.2790783450489210);
+        // A tick of room at a tick a second: 1 - e^-1 of the first second.
+        close(stays(&FillFacts { sigma_ticks: 1.0, ..facts() }, 1.0), 1.0 - (-1.0_f64).exp());
         // 60 trades of half a unit against three units: certain but for a rounding; a queue of thirty is a coin toss.
         assert!(FillModel::Analytic.probability(&facts()) > 0.999_999);
         let even = FillModel::Analytic.probability(&FillFacts { queue_ahead: 29.0, ..facts() });
@@ -177,10 +199,12 @@ pub(super) mod tests {
 
     #[test]
     fn both_ways_add_up() {
-        let queue = FillFacts { queue_ahead: 29.0, ..facts() };
-        let both = FillFacts { sigma_ticks: 0.2, ..queue };
-        let (one, two) = (FillModel::Analytic.probability(&queue), FillModel::Analytic.probability(&both));
-        assert!(two > one);
+        let p = |f: FillFacts| FillModel::Analytic.probability(&f);
+        let long = FillFacts { queue_ahead: 200.0, ..facts() };
+        let both = FillFacts { sigma_ticks: 0.2, ..long };
+        assert!(p(long) < 1e-6 && p(both) > 0.25, "a long queue is passed by the price, not traded away");
+        let leaves = FillFacts { sigma_ticks: 5.0, ..facts() };
+        assert!(p(facts()) > p(leaves) && p(leaves) > 0.7, "a price that does not stay leaves short queues behind");
         let improved = FillFacts { spread_ticks: 5.0, distance_ticks: -4.0, queue_ahead: 0.0, ..both };
         let joined = FillFacts { spread_ticks: 5.0, ..both };
         assert!(FillModel::Analytic.probability(&improved) > FillModel::Analytic.probability(&joined));
@@ -238,7 +262,6 @@ pub(super) mod tests {
             };
             helps(true, FillFacts { horizon_secs: facts.horizon_secs * more, ..facts })?;
             helps(true, FillFacts { volume_per_sec: facts.volume_per_sec * more, ..facts })?;
-            helps(true, FillFacts { sigma_ticks: facts.sigma_ticks * more, ..facts })?;
             helps(false, FillFacts { queue_ahead: facts.queue_ahead * more + 1.0, ..facts })?;
             helps(false, FillFacts { distance_ticks: facts.distance_ticks + more, ..facts })?;
         }
