@@ -108,6 +108,8 @@ pub struct Engine {
     last_verdict: crate::protocol::HealthVerdict,
     /// The carried state did not read: it is neither overwritten nor traded without.
     carry_lost: bool,
+    /// How long the carried state was when it was last written.
+    carry_bytes: usize,
     /// The trading state changed in this event: keep it.
     dirty: bool,
     fingerprint: Fingerprint,
@@ -155,6 +157,7 @@ impl Engine {
             clock_probed: false,
             last_verdict: crate::protocol::HealthVerdict::Healthy,
             carry_lost: false,
+            carry_bytes: 0,
             dirty: false,
             fingerprint: Fingerprint::default(),
         }
@@ -178,7 +181,7 @@ impl Engine {
         }
         self.maintain(out);
         for effect in &out[first..] {
-            self.fingerprint.add(&journal_form(effect));
+            carry::add_journal_form(&mut self.fingerprint, effect);
         }
     }
 

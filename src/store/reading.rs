@@ -5,7 +5,7 @@ use std::ops::{Bound, RangeBounds};
 use redb::WriteTransaction;
 use sha2::{Digest, Sha256};
 
-use super::candles::{self, CandleSeries, DAYS_PER_COMMIT};
+use super::candles::{self, CandleSeries};
 use super::codec;
 use super::error::StoreError;
 use super::file::Store;
@@ -32,8 +32,8 @@ impl Store {
     /// Adds candles, in transactions of a few days; one of the same open time replaces the stored one. For commands that run
     /// alone: beside a running writer its bulk lane does this.
     pub fn put_candles(&self, symbol: Symbol, interval: Interval, new: &[Candle]) -> Result<(), StoreError> {
-        for days in candles::by_day(new).chunks(DAYS_PER_COMMIT) {
-            self.write(|txn| candles::merge_days(txn, symbol, interval, days))?;
+        for days in candles::by_commit(candles::packed(new, interval)) {
+            self.write(|txn| candles::merge_days(txn, symbol, interval, &days))?;
         }
         Ok(())
     }

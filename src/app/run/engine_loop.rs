@@ -183,7 +183,7 @@ impl Running {
         let mut effects = std::mem::take(&mut self.effects);
         effects.clear();
         self.looped.engine.apply(stamp, event.clone(), &mut effects);
-        self.looped.recorder.take(stamp, &event, &effects);
+        // What may leave at once leaves before the journal's copies are made.
         for effect in &effects {
             match effect {
                 Effect::Send(request) => self.perform(*request),
@@ -191,6 +191,7 @@ impl Running {
                 Effect::Persist(_) => {}
             }
         }
+        self.looped.recorder.take(stamp, event, &effects);
         self.effects = effects;
     }
 

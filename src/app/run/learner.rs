@@ -29,6 +29,10 @@ const SNAPSHOT_EVERY: Duration = Duration::from_secs(600);
 /// Pause before history is asked for again after a failure.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
 
+/// A tenth of the engine's share where both want one processor; on a box that is busy otherwise, training still comes to an end.
+#[cfg(target_os = "linux")]
+const WORKSHOP_NICENESS: i32 = 10;
+
 pub struct Workshop {
     pub store: Store,
     pub writer: WriterHandle,
@@ -89,7 +93,22 @@ pub fn adoptions(models: &[ModelRecord], model: ModelArg) -> Vec<ModelAdopted> {
         .collect()
 }
 
+/// Where both want a processor, the engine's thread comes first. On Linux priorities are a thread's own; elsewhere the whole program would step
+/// back, so nobody does.
+fn step_back() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(None, WORKSHOP_NICENESS) {
+        tracing::warn!(%error, "the workshop runs at the same priority as trading");
+    }
+}
+
 impl Workshop {
+    /// Works on the thread that calls, at a lower priority from here on.
+    pub fn work_behind(self) -> Vec<ModelRecord> {
+        step_back();
+        self.work()
+    }
+
     /// Does everything, tells the engine, and gives the models in use. Trouble is told and retried, never fatal to trading.
     pub fn work(self) -> Vec<ModelRecord> {
         self.recall();

@@ -45,10 +45,10 @@ impl Recorder {
         Self { tape, ..self }
     }
 
-    pub fn take(&mut self, stamp: Stamp, event: &Event, effects: &[Effect]) {
+    pub fn take(&mut self, stamp: Stamp, event: Event, effects: &[Effect]) {
         self.events += 1;
         self.effects += effects.len() as u64;
-        if let (Some(tape), Event::Market(update)) = (&mut self.tape, event) {
+        if let (Some(tape), Event::Market(update)) = (&mut self.tape, &event) {
             tape.hear(update);
         }
         if !self.complete {
@@ -61,7 +61,7 @@ impl Recorder {
                 self.records.push(record.as_ref().clone());
             }
         }
-        self.entries.push(JournalEntry { stamp, event: event.clone(), effects: effects.iter().map(journal_form).collect() });
+        self.entries.push(JournalEntry { stamp, event, effects: effects.iter().map(journal_form).collect() });
     }
 
     pub fn waiting(&self) -> usize {

@@ -332,7 +332,7 @@ fn start_workshop(
         seed: parts.seed,
         cancelled: Arc::clone(cancelled),
     };
-    Ok(std::thread::Builder::new().name("workshop".into()).spawn(move || workshop.work())?)
+    Ok(std::thread::Builder::new().name("workshop".into()).spawn(move || workshop.work_behind())?)
 }
 
 /// The run's end: summary and record into the file, exchange and writer stopped, a consistent copy beside the file.

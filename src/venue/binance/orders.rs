@@ -19,12 +19,28 @@ pub(super) const fn ask(method: &'static str, path: &'static str, ws: &'static s
 
 /// Sends an order once. An error's `fate()` says whether it may still be live.
 pub(super) async fn place(via: &impl Transport, order: &NewOrder, opening: bool) -> Result<Placed, ClientError> {
-    let ask = ask("POST", ORDER, "order.place", order_params(order), Terms::placement(1, opening));
+    let ask = place_ask(order, opening);
     let wire: OrderWire = via.ask(&ask).await?;
     if wire.our_id() != Some(order.id) || wire.symbol() != order.symbol {
         return Err(ClientError::Contradiction { call: ask.call, what: "a placement answered for another order" });
     }
     Ok(wire.placed(order.id))
+}
+
+pub(super) fn place_ask(order: &NewOrder, opening: bool) -> Ask {
+    ask("POST", ORDER, "order.place", order_params(order), Terms::placement(1, opening))
+}
+
+pub(super) fn cancel_ask(id: ClientOrderId, symbol: Symbol) -> Ask {
+    ask("DELETE", ORDER, "order.cancel", Query::new().with("symbol", symbol).with("origClientOrderId", id), Terms::cancel())
+}
+
+pub(super) fn query_ask(id: ClientOrderId, symbol: Symbol) -> Ask {
+    ask("GET", ORDER, "order.status", Query::new().with("symbol", symbol).with("origClientOrderId", id), Terms::private(4))
+}
+
+pub(super) fn account_ask() -> Ask {
+    ask("GET", "/api/v3/account", "account.status", Query::new(), Terms::private(20))
 }
 
 pub(super) async fn ping(via: &impl Transport) -> Result<(), ClientError> {
@@ -58,8 +74,7 @@ pub(super) async fn cancel(via: &impl Transport, id: ClientOrderId, symbol: Symb
 
 /// As `cancel`: one leg of a list ends the whole list, which is then what is answered, the asked order first.
 pub(super) async fn cancel_with_list(via: &impl Transport, id: ClientOrderId, symbol: Symbol) -> Result<Vec<VenueOrder>, ClientError> {
-    let query = Query::new().with("symbol", symbol).with("origClientOrderId", id);
-    let ask = ask("DELETE", ORDER, "order.cancel", query, Terms::cancel());
+    let ask = cancel_ask(id, symbol);
     let mut orders: Vec<VenueOrder> = via.ask::<Cancelled>(&ask).await?.orders().filter_map(|o| Some(o.order(o.our_id()?))).collect();
     let asked = orders.iter().position(|o| o.id == id);
     let asked = asked.ok_or(ClientError::Contradiction { call: ask.call, what: "a cancel answered for another order" })?;
@@ -92,8 +107,7 @@ pub(super) async fn amend(via: &impl Transport, id: ClientOrderId, symbol: Symbo
 
 /// One order of ours, by our id.
 pub(super) async fn query(via: &impl Transport, id: ClientOrderId, symbol: Symbol) -> Result<VenueOrder, ClientError> {
-    let query = Query::new().with("symbol", symbol).with("origClientOrderId", id);
-    let wire: OrderWire = via.ask(&ask("GET", ORDER, "order.status", query, Terms::private(4))).await?;
+    let wire: OrderWire = via.ask(&query_ask(id, symbol)).await?;
     Ok(wire.order(id))
 }
 
@@ -110,7 +124,7 @@ pub(super) async fn all(via: &impl Transport, query: Query) -> Result<Vec<Accoun
 }
 
 pub(super) async fn account(via: &impl Transport) -> Result<AccountState, ClientError> {
-    let wire: AccountWire = via.ask(&ask("GET", "/api/v3/account", "account.status", Query::new(), Terms::private(20))).await?;
+    let wire: AccountWire = via.ask(&account_ask()).await?;
     Ok(wire.state())
 }
 
