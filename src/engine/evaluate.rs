@@ -101,7 +101,7 @@ impl Engine {
     /// Sizes the position, opens the trade, and sends its first order if risk agrees.
     fn enter(&mut self, symbol: Symbol, number: u64, evidence: &Evidence, exploration: bool, out: &mut Vec<Effect>) -> Result<(), Refusal> {
         let equity = self.breakers.equity().ok_or(Refusal::EquityUnknown)?;
-        let notional = self.position_size(equity, exploration);
+        let notional = self.on_rung(symbol, self.position_size(equity, exploration), equity)?;
         let desk = self.desks.get(&symbol).ok_or(Refusal::NoInstrument)?;
         let instrument = desk.instrument.as_ref().ok_or(Refusal::NoInstrument)?;
         let touch = desk.touch().ok_or(Refusal::NoPrice)?;
@@ -114,6 +114,9 @@ impl Engine {
         // A bracket of less than a tick is no bracket.
         let tick = Bps::from_f64(2e4 * instrument.tick.to_f64() / touch.bid.to_f64());
         let plan = Plan { qty, target: target.max(tick), stop: stop.max(tick), hold: self.settings.time_scale.hold(), exploration };
+        if self.only_tests() {
+            return self.test_order(symbol, plan, touch, out);
+        }
         let decided = Decided { number, at: self.now, touch, regime: evidence.regime, vector: evidence.vector.clone() };
         let trade = Trade::new(symbol, decided, plan, &self.settings.execution);
         if let Some(desk) = self.desks.get_mut(&symbol) {

@@ -2,7 +2,7 @@
 //!
 //! *Takes / gives*: `apply(stamp, event, &mut effects)`; `next_deadline`, `snapshot`, `fingerprint`, `view` to look at it.
 //! Reading order: `settings`, `desk` (one market), `market_news`, `evaluate` (a bar closes: decide), `work` (drive a trade), `venue_news`,
-//! `commands`, `books` (equity and P&L), `carry` (what survives a restart), `view`.
+//! `commands`, `books` (equity and P&L), `ladder` (going live gradually), `carry` (what survives a restart), `view`.
 //!
 //! Invariants
 //! 1. Same events, same effects, same fingerprint (`tests/it/engine/determinism.rs::the_same_events_give_the_same_fingerprint`).
@@ -11,7 +11,8 @@
 //!    `tests/it/engine/refusing.rs::nothing_opens_while_the_user_stream_is_down_*`).
 //! 4. Trades, ledger and venue agree on the P&L (`tests/it/engine/money.rs::three_ways_to_count_the_same_money`).
 //! 5. A snapshot taken and restored continues the same trades (`tests/it/engine/restart.rs::a_restart_continues_the_open_trade`).
-//! 6. What is said late or again is mended or changes nothing (`tests/it/engine/late_news.rs`).
+//! 6. The ladder is climbed by its evidence, thrown back by its stops, and kept (`tests/it/engine/ladder.rs`).
+//! 7. What is said late or again is mended or changes nothing (`tests/it/engine/late_news.rs`).
 //!
 //! *Never*: a clock, a socket, a file, a thread, the environment, an unseeded random number, a map with a random order.
 
@@ -22,6 +23,7 @@ mod desk;
 mod evaluate;
 mod fingerprint;
 mod forecast;
+mod ladder;
 mod market_news;
 mod settings;
 mod venue_news;
@@ -43,7 +45,7 @@ use crate::protocol::{
 };
 use crate::trading::execution::Orders;
 use crate::trading::ledger::Ledger;
-use crate::trading::risk::Breakers;
+use crate::trading::risk::{Breakers, Ladder};
 use desk::Desk;
 use forecast::Models;
 
@@ -68,6 +70,8 @@ pub struct Engine {
     orders: Orders,
     ledger: Ledger,
     breakers: Breakers,
+    /// Present where the settings have its rules.
+    ladder: Option<Ladder>,
     models: Models,
     memory: Memory,
     health: Health,
@@ -120,6 +124,7 @@ impl Engine {
             orders: Orders::default(),
             ledger: Ledger::default(),
             breakers: Breakers::default(),
+            ladder: None,
             models: Models::default(),
             balances: BTreeMap::new(),
             foreign: BTreeMap::new(),
@@ -165,7 +170,7 @@ impl Engine {
             Event::Command(command) => self.on_command(command, out),
             Event::Learned(learned) => self.on_learned(learned, out),
         }
-        self.maintain(out);
+        self.maintain(first, out);
         for effect in &out[first..] {
             self.fingerprint.add(&journal_form(effect));
         }
@@ -221,6 +226,7 @@ impl Engine {
             self.alert(Severity::Critical, format!("the carried trading state can not be read: {error}"), out);
             self.halt(crate::trading::risk::HaltReason::StoreFailed, out);
         }
+        self.open_ladder();
         self.dirty = true;
     }
 
@@ -309,10 +315,11 @@ impl Engine {
     }
 
     /// What holds after every event: marks, questions to the venue, health, and the kept state.
-    fn maintain(&mut self, out: &mut Vec<Effect>) {
+    fn maintain(&mut self, first: usize, out: &mut Vec<Effect>) {
         if self.now.since(self.last_mark) >= MARK_EVERY {
             self.last_mark = self.now;
             self.mark(out);
+            self.look_at_ladder();
             if !self.clock_probed
                 && let Some(offset) = self.feed_clock_offset()
             {
@@ -325,6 +332,7 @@ impl Engine {
             self.ask_account(out);
             self.ask_for_books(out);
         }
+        self.watch_ladder(first, out);
         if self.dirty {
             self.dirty = false;
             self.orders.prune();

@@ -8,7 +8,7 @@ use crate::protocol::Mode;
 use crate::trading::costs::{break_even_win_rate, expected_round_trip_bps};
 use crate::trading::decision::{DecisionRules, Exploration};
 use crate::trading::execution::ExecutionRules;
-use crate::trading::risk::Limits;
+use crate::trading::risk::{LadderRules, Limits};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
@@ -25,6 +25,9 @@ pub struct Settings {
     pub health: HealthLimits,
     /// Episodes from which on recall asks the graph; below it scans exactly.
     pub graph_from: u32,
+    /// The ladder on which a box goes live; in mode paper, its rungs without real orders.
+    #[serde(default)]
+    pub ladder: Option<LadderRules>,
 }
 
 /// The decision bar, the bracket around an entry in units of volatility, and how long to hold.

@@ -44,6 +44,7 @@ impl Engine {
                 Some(HaltReason::BalanceMismatch { .. }) => self.mismatches().collect(),
                 _ => Vec::new(),
             },
+            ladder: self.ladder_view(),
         }
     }
 

@@ -37,6 +37,10 @@ pub enum Request {
     Snapshot {
         symbol: Symbol,
     },
+    /// Have the venue check an order that is not placed.
+    Test {
+        order: NewOrder,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Alert, ModelKind, ModelRole, OrderState, Severity, Verdict};
+use super::{Alert, LadderView, ModelKind, ModelRole, OrderState, Severity, Verdict};
 use crate::domain::{Asset, Bps, Candle, ClientOrderId, Interval, Level, Money, Price, Qty, Regime, RunId, Side, Span, Symbol, Timestamp};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -75,6 +75,9 @@ pub struct View {
     /// What resuming would accept: filled while trading is halted because venue and books differ.
     #[serde(default)]
     pub mismatches: Vec<BalanceMismatch>,
+    /// `None` where nothing is climbed: demo, paper, backtest.
+    #[serde(default)]
+    pub ladder: Option<LadderView>,
 }
 
 /// An asset of which the venue holds another amount than the books say.

@@ -78,6 +78,7 @@ pub fn settings() -> Settings {
         exploration: Some(Exploration { threshold_bps: -1e9, equity_percent: 1.0 }),
         health: HealthLimits::default(),
         graph_from: 50_000,
+        ladder: None,
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::{Asset, Balance, ClientOrderId, Instrument, MarketUpdate, OrderStatus, Qty, Span, Symbol, Timestamp};
+use crate::domain::{Asset, Balance, ClientOrderId, Instrument, MarketUpdate, NewOrder, OrderStatus, Qty, Span, Symbol, Timestamp};
 use crate::engine::Snapshot;
 use crate::matching::{
-    AccountId, DelayQueue, Exchange, ExchangeConfig, OrderRef, OrderRequest, OrderView, Reject, Report, ReportKind, TradeFilter,
+    AccountId, DelayQueue, Exchange, ExchangeConfig, OrderRef, OrderRequest, OrderView, Reject, Report, ReportKind, Terms, TradeFilter,
 };
 use crate::protocol::{FailureKind, Request, Stream, VenueEvent, VenueFill, VenueOrder, VenueRefusal};
 
@@ -122,14 +122,13 @@ impl PaperVenue {
     fn perform(&mut self, at: Timestamp, request: Request) {
         let mut reports = Vec::new();
         match request {
+            Request::Test { order } => {
+                let checked = self.exchange.would_accept(ACCOUNT, &wanted(&order), Terms::default());
+                let refused = checked.err().map(|reject| (refusal(reject), reject.message()));
+                self.news.push(at + self.latency, VenueEvent::Tested { id: order.id, refused });
+            }
             Request::Place { order, .. } => {
-                let wanted = OrderRequest {
-                    client_id: order.id.to_string(),
-                    symbol: order.symbol,
-                    side: order.side,
-                    qty: order.qty,
-                    kind: order.kind,
-                };
+                let wanted = wanted(&order);
                 if let Err(reject) = self.exchange.submit(at, ACCOUNT, &wanted, &mut reports) {
                     let refused = VenueEvent::Refused { id: order.id, reason: refusal(reject), message: reject.message() };
                     self.news.push(at + self.latency, refused);
@@ -193,6 +192,10 @@ impl PaperVenue {
     }
 }
 
+fn wanted(order: &NewOrder) -> OrderRequest {
+    OrderRequest { client_id: order.id.to_string(), symbol: order.symbol, side: order.side, qty: order.qty, kind: order.kind }
+}
+
 fn fill(id: ClientOrderId, e: &crate::matching::Execution) -> VenueFill {
     VenueFill {
         id,
@@ -245,7 +248,7 @@ fn refusal(reject: Reject) -> VenueRefusal {
 mod tests {
     use super::*;
     use crate::domain::samples::btcusdt;
-    use crate::domain::{Level, MarketData, NewOrder, OrderKind, Quote, RunId, Side};
+    use crate::domain::{Level, MarketData, OrderKind, Quote, RunId, Side};
 
     fn venue() -> PaperVenue {
         let btc = btcusdt();

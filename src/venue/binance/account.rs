@@ -167,6 +167,24 @@ impl Account {
         orders::place(&self.desk, order, opening).await
     }
 
+    /// Has an order checked, here and by the venue; nothing is placed.
+    pub async fn test(&self, order: NewOrder) {
+        let call = Call { method: "POST", path: "/api/v3/order/test" };
+        let tested = match self.rest.keeps_rules(call, &order, true) {
+            Ok(()) => self.rest.test_order(&order).await,
+            Err(error) => Err(error),
+        };
+        let refused = match tested {
+            Ok(()) => None,
+            Err(error) => match error.fate() {
+                Fate::Refused(reason) => Some((reason, refusal_text(&error))),
+                // No answer is no evidence.
+                Fate::Unknown => return self.out.failed(&error).await,
+            },
+        };
+        self.out.venue(VenueEvent::Tested { id: order.id, refused }).await;
+    }
+
     pub async fn cancel(&self, id: ClientOrderId, symbol: Symbol) {
         let error = match orders::cancel(&self.desk, id, symbol).await {
             Ok(order) => {
