@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Engine, Fingerprint};
 use crate::domain::{Asset, ClientOrderId, Money, Qty, Symbol, Timestamp};
 use crate::protocol::{CarryRecord, Effect, Record};
+use crate::trading::currency::FxMarks;
 use crate::trading::execution::{Orders, Trade};
 use crate::trading::ledger::Ledger;
 use crate::trading::risk::{Breakers, Ladder};
@@ -28,6 +29,8 @@ pub struct Snapshot {
     pub start_equity: Option<Money>,
     #[serde(default)]
     pub ladder: Option<Ladder>,
+    #[serde(default)]
+    pub fx: FxMarks,
 }
 
 impl Snapshot {
@@ -78,6 +81,7 @@ impl Engine {
             next_episode: self.next_episode,
             start_equity: self.start_equity,
             ladder: self.ladder.clone(),
+            fx: self.fx.clone(),
         }
     }
 
@@ -104,6 +108,7 @@ impl Engine {
         self.next_episode = snapshot.next_episode;
         self.start_equity = snapshot.start_equity;
         self.ladder = snapshot.ladder;
+        self.fx = snapshot.fx;
         for (symbol, dust_qty, dust_cost, last_exit) in snapshot.desks {
             if let Some(desk) = self.desks.get_mut(&symbol) {
                 (desk.dust_qty, desk.dust_cost, desk.last_exit) = (dust_qty, dust_cost, last_exit);

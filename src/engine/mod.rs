@@ -19,6 +19,7 @@
 mod books;
 mod carry;
 mod commands;
+mod currency;
 mod desk;
 mod evaluate;
 mod fingerprint;
@@ -43,6 +44,7 @@ use crate::memory::{Graph, Memory, Shape};
 use crate::protocol::{
     Alert, Carried, Counters, DecisionView, Effect, Event, Learned, LearningView, Probe, Record, RunOpened, Severity, Stamp,
 };
+use crate::trading::currency::FxMarks;
 use crate::trading::execution::Orders;
 use crate::trading::ledger::Ledger;
 use crate::trading::risk::{Breakers, Ladder};
@@ -72,6 +74,8 @@ pub struct Engine {
     breakers: Breakers,
     /// Present where the settings have its rules.
     ladder: Option<Ladder>,
+    /// Rates of the account's own currency.
+    fx: FxMarks,
     models: Models,
     memory: Memory,
     health: Health,
@@ -125,6 +129,7 @@ impl Engine {
             ledger: Ledger::default(),
             breakers: Breakers::default(),
             ladder: None,
+            fx: FxMarks::default(),
             models: Models::default(),
             balances: BTreeMap::new(),
             foreign: BTreeMap::new(),
@@ -258,6 +263,7 @@ impl Engine {
                 }
             }
             Probe::Unreadable { lines } => self.health.on_unreadable(lines, self.now),
+            Probe::Fx(ref mark) => self.on_fx(mark),
         }
     }
 

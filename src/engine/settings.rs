@@ -6,6 +6,7 @@ use crate::domain::{Asset, Bps, FeeRates, Interval, Span, Symbol};
 use crate::health::HealthLimits;
 use crate::protocol::Mode;
 use crate::trading::costs::{break_even_win_rate, expected_round_trip_bps};
+use crate::trading::currency::AccountCurrency;
 use crate::trading::decision::{DecisionRules, Exploration};
 use crate::trading::execution::ExecutionRules;
 use crate::trading::risk::{LadderRules, Limits};
@@ -28,6 +29,9 @@ pub struct Settings {
     /// The ladder on which a box goes live; in mode paper, its rungs without real orders.
     #[serde(default)]
     pub ladder: Option<LadderRules>,
+    /// The currency that a person counts in, if it is not the quote currency.
+    #[serde(default)]
+    pub account: Option<AccountCurrency>,
 }
 
 /// The decision bar, the bracket around an entry in units of volatility, and how long to hold.

@@ -45,6 +45,7 @@ impl Engine {
                 _ => Vec::new(),
             },
             ladder: self.ladder_view(),
+            account: self.account_view(&pnl),
         }
     }
 

@@ -22,6 +22,8 @@
 //!    (`dataset::tests::a_long_hole_restarts_the_warm_up_and_no_label_crosses_it`).
 //! 7. Without trades no gate passes (`gates::tests::no_trades_fail_every_gate`); each gate has a case that passes and one that fails.
 //! 8. The same input gives the same models (`train::tests::the_same_input_gives_the_same_outcome`).
+//! 9. The result by day, market and strategy is the ledger's own, to the last unit
+//!    (`pnl_table::tests::the_tables_equal_the_ledger_and_a_dumb_re_sum`).
 //!
 //! *Never*: be called by `engine`; import venue, store or tui; read a clock or a file; let a result loosen a gate.
 //!
@@ -42,6 +44,7 @@ mod gates;
 mod labels;
 mod leak;
 mod metrics;
+mod pnl_table;
 mod progress;
 mod rule;
 mod series;
@@ -61,6 +64,7 @@ pub use gates::{GateLimits, all_passed, judge};
 pub use labels::{Bracket, CostAssumption, Label, label};
 pub use leak::LeakLimits;
 pub use metrics::{Performance, TradeResult, TradeStats, Usage, mean};
+pub use pnl_table::{Books, DayRow, PnlTable, Strategy, StrategyRow, Sums, SymbolRow, TradeSums, Transfer, pnl_table, strategy};
 pub use progress::{Progress, Watch};
 pub use series::{Bars, SymbolSeries, data_id};
 pub use shadow_market::{ShadowMarket, Standing};

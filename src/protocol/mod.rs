@@ -9,6 +9,7 @@
 //! *Never*: logic, I/O, a venue's wire format.
 
 mod command;
+mod currency;
 mod effect;
 mod event;
 mod history;
@@ -19,6 +20,7 @@ mod venue;
 mod view;
 
 pub use command::Command;
+pub use currency::{AccountView, FxMark};
 pub use effect::{Alert, Effect, Request, Severity};
 pub use event::{Blob, Carried, Event, Learned, ModelAdopted, ModelKind, ModelRole, Probe, RunOpened, Stamp, WarmUp};
 pub use history::{CandleSource, GapReason, GapRecord, GapState, HistoryPage, HistorySpan, Testimony, Witness};

@@ -70,11 +70,12 @@ pub fn draw(view: &View, theme: &Theme, area: Rect, buf: &mut Buffer) {
     text::put_all(buf, area, [row(&|f| (f.label.to_owned(), theme.dim)), row(&|f| (f.value.clone(), f.style))]);
 }
 
-/// Exploration allowance and time scale in one line; the newcomer's label comes first.
+/// Rung of the ladder or exploration allowance, and time scale, in one line; what limits the money comes first.
 #[must_use]
 pub fn terms(view: &View, theme: &Theme, width: usize) -> Line<'static> {
     let exploration = view.exploration_percent.map(|p| format!("exploration \u{2264} {} of equity", format::percent_value(p)));
-    let label = exploration.map_or_else(String::new, |e| text::fit(&e, width));
+    let rung = view.ladder.as_ref().map(|ladder| format!("ladder at {}: {}", ladder.rung, ladder.rung.meaning()));
+    let label = rung.or(exploration).map_or_else(String::new, |e| text::fit(&e, width));
     let mut scale = text::clean(&view.time_scale);
     if scale.is_empty() {
         scale = view.bar.map_or_else(String::new, |b| format!("{b} bars"));
