@@ -13,7 +13,7 @@ use crate::app::output::table;
 use crate::domain::{Asset, ExitReason, Money, Price, Qty, Symbol, Timestamp};
 use crate::engine::Snapshot;
 use crate::learning::{Books, DayRow, PnlTable, Strategy, StrategyRow, Sums, SymbolRow, TradeSums, Transfer, pnl_table, strategy};
-use crate::protocol::{Account, CostRecord, FxMark, Mode};
+use crate::protocol::{Account, AccountView, CostRecord, FxMark, Mode};
 use crate::store::Store;
 use crate::trading::currency::{AccountCurrency, FxMarks};
 
@@ -330,6 +330,17 @@ fn symbols_text(report: &AccountReport) -> String {
         row
     }));
     table(&rows)
+}
+
+/// The account in its own currency in one line, for `status`.
+pub fn account_line(account: &AccountView) -> String {
+    let amount = |amount: Option<Money>| amount.map_or_else(|| "unknown".to_owned(), |amount| format!("{amount:.2}"));
+    let rate = match (&account.mark, account.age) {
+        (Some(mark), Some(age)) => format!("{} {} of {}, {} s old", mark.pair, mark.rate, mark.source, age.millis() / 1_000),
+        _ => "no rate is known".to_owned(),
+    };
+    let (equity, net, today) = (amount(account.equity), amount(account.net_pnl), amount(account.day_pnl));
+    format!("in {}: equity {equity}, net {net}, today {today} ({rate})", account.currency)
 }
 
 fn header(names: &[&str]) -> Vec<String> {

@@ -94,6 +94,7 @@ fn status_text(view: &View) -> String {
         ),
     ];
     lines.extend(super::ladder::line(view));
+    lines.extend(view.account.as_ref().map(super::report::account_line));
     lines.extend(view.health.reasons.iter().map(|reason| format!("  {reason}")));
     if !view.positions.is_empty() {
         let mut rows = vec![["position", "quantity", "entry", "mark", "unrealised"].map(str::to_owned).to_vec()];

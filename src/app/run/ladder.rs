@@ -36,7 +36,7 @@ pub fn begin(context: &Context, venue: &str, account: &str) -> Outcome<Begun> {
     }
     // The file knows one scope at a time as its own.
     drop(live);
-    let label = format!("{venue}, rehearsal of live: {}", ladder.rung());
+    let label = format!("{venue}, rehearsal of live");
     let opening = Opening::new(context, Mode::Paper, venue, account, false)?.labelled(label);
     Ok(Begun { opening, ladder })
 }

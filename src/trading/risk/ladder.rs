@@ -49,8 +49,6 @@ pub struct Evidence {
     /// Assets of which venue and books state other amounts; `None` before the venue stated any.
     pub mismatches: Option<u32>,
     pub worst_drawdown: Bps,
-    /// Times that a position stood unprotected for longer than allowed.
-    pub unprotected: u32,
     /// Trading is halted now.
     pub halted: bool,
 }
@@ -212,10 +210,6 @@ impl Ladder {
                 }
             }
         }
-    }
-
-    pub fn on_unprotected(&mut self) {
-        self.evidence.unprotected = self.evidence.unprotected.saturating_add(1);
     }
 }
 

@@ -9,6 +9,7 @@ use crate::domain::{Bps, Money, Qty, Span, Timestamp};
 use crate::protocol::{Rung, RungChange, RungGate, RungReason};
 
 const DAY: Span = Span::from_secs(86_400);
+const WEEK: Span = Span::from_secs(7 * 86_400);
 
 /// What each rung asks for; configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -106,7 +107,7 @@ const GATES: &[Gate] = &[
     most(VENUE, "assets on which venue and books differ", |e, _| e.mismatches.map(f64::from), |_| 0.0),
     least(SHARES, "live trades closed", |e, _| Some(e.trades.len() as f64), |r| f64::from(r.live_trades)),
     most(SHARES, "mean slippage of the live trades, bps", |e, _| mean(e.trades.iter().map(|t| t.slippage_bps)), |r| r.slippage_bps),
-    most(SHARES, "unprotected positions", |e, _| Some(f64::from(e.unprotected)), |_| 0.0),
+    most(SHARES, "positions unprotected for too long, in a week", |_, t| Some(t.unprotected()), |_| 0.0),
     most(LARGE, "deepest drawdown, share of its limit", |e, t| e.drawdown_share(t.limits), |r| r.drawdown_share),
 ];
 
@@ -125,9 +126,16 @@ pub(super) fn judge(rung: Rung, evidence: &Evidence, test: &Test) -> Vec<RungGat
 impl Test<'_> {
     /// Steps back for wrong books within the days that paper trades count.
     fn accounting_faults(&self) -> f64 {
-        let since = self.now - DAY.times(i64::from(self.rules.paper_days));
-        let wrong = |change: &&RungChange| matches!(change.reason, RungReason::BalanceMismatch | RungReason::Overfill);
-        self.changes.iter().filter(|change| change.at >= since).filter(wrong).count() as f64
+        self.thrown_back(DAY.times(i64::from(self.rules.paper_days)), &[RungReason::BalanceMismatch, RungReason::Overfill])
+    }
+
+    fn unprotected(&self) -> f64 {
+        self.thrown_back(WEEK, &[RungReason::Unprotected])
+    }
+
+    fn thrown_back(&self, within: Span, by: &[RungReason]) -> f64 {
+        let since = self.now - within;
+        self.changes.iter().filter(|change| change.at >= since && by.contains(&change.reason)).count() as f64
     }
 }
 

@@ -61,6 +61,8 @@ fn ready_for(rung: Rung) -> Ladder {
 
 type Spoil = fn(&mut Ladder);
 
+const UNPROTECTED: &str = "positions unprotected for too long, in a week";
+
 /// (rung, gate, what makes it fail).
 const SPOILT: &[(Rung, &str, Spoil)] = &[
     (Rung::Paper, "trading is halted", |l| see(l, Sight { halted: true, ..sight() })),
@@ -84,8 +86,8 @@ const SPOILT: &[(Rung, &str, Spoil)] = &[
     (Rung::Tenth, "live trades closed", |l| l.evidence.trades.truncate(19)),
     (Rung::Half, "live trades closed", |l| l.evidence.trades.truncate(19)),
     (Rung::Tenth, "mean slippage of the live trades, bps", |l| l.on_trade(&cost(30 * HOUR, "1", "5"))),
-    (Rung::Tenth, "unprotected positions", Ladder::on_unprotected),
-    (Rung::Full, "unprotected positions", Ladder::on_unprotected),
+    (Rung::Tenth, UNPROTECTED, |l| l.changes.push_back(change(RungReason::Unprotected))),
+    (Rung::Full, UNPROTECTED, |l| l.changes.push_back(change(RungReason::Unprotected))),
     (Rung::Half, "deepest drawdown, share of its limit", |l| l.evidence.worst_drawdown = Bps::from_bps(501)),
     (Rung::Full, "deepest drawdown, share of its limit", |l| {
         see(l, Sight { drawdown: Some(Bps::from_bps(999)), ..sight() });
@@ -183,7 +185,6 @@ fn what_is_remembered_is_bounded_and_survives_json() {
     for n in 0..2_000 {
         ladder.on_trade(&cost(n, "1", "0.1"));
         ladder.on_test(at(n), Some(VenueRefusal::Filter));
-        ladder.on_unprotected();
     }
     assert_eq!((ladder.evidence.trades.len(), ladder.evidence.filter_refusals.len()), (TRADES_KEPT, REFUSALS_KEPT));
     let text = serde_json::to_string(&ladder).unwrap();
