@@ -66,6 +66,17 @@ pub enum Command {
     Resume,
     /// Halt the running box and close every position at the market.
     Flatten,
+    /// Where going live stands, and what its next rung asks for.
+    Ladder {
+        #[command(subcommand)]
+        command: Option<LadderCommand>,
+    },
+    /// What was made, by day, market and strategy.
+    Report {
+        /// First day, such as 2024-01-31, or a length such as 30d.
+        #[arg(long)]
+        since: Option<String>,
+    },
     /// Print the running box's alerts and decisions as they come.
     Tail,
     /// The terminal of the running box; leaving it stops nothing.
@@ -347,6 +358,14 @@ pub enum MemoryCommand {
         number: u64,
     },
     Stats,
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum LadderCommand {
+    /// Go one rung up, if every gate passes.
+    Climb,
+    /// Go one rung down.
+    StepBack,
 }
 
 #[derive(Debug, Subcommand)]

@@ -81,6 +81,8 @@ fn dispatch(cli: Cli, started: std::time::Instant) -> Outcome {
         Command::Halt => commands::halt(&context),
         Command::Resume => commands::resume(&context),
         Command::Flatten => commands::flatten(&context),
+        Command::Ladder { command } => commands::ladder(&context, command),
+        Command::Report { since } => commands::report(&context, since.as_deref()),
         Command::Tail => commands::tail(&context),
         Command::Attach => commands::attach(&context),
         Command::Train(args) => commands::train(&context, &args),

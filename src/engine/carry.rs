@@ -7,12 +7,13 @@ use serde::{Deserialize, Serialize};
 use super::{Engine, Fingerprint, fingerprint};
 use crate::domain::{Asset, ClientOrderId, Money, Qty, Symbol, Timestamp};
 use crate::protocol::{CarryRecord, Effect, Record};
+use crate::trading::currency::FxMarks;
 use crate::trading::execution::{Orders, Trade};
 use crate::trading::ledger::Ledger;
-use crate::trading::risk::Breakers;
+use crate::trading::risk::{Breakers, Ladder};
 
 /// The trading state. The next run of the same (mode, venue, account) starts from it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Snapshot {
     pub orders: Orders,
     pub ledger: Ledger,
@@ -26,6 +27,10 @@ pub struct Snapshot {
     pub next_decision: u64,
     pub next_episode: u64,
     pub start_equity: Option<Money>,
+    #[serde(default)]
+    pub ladder: Option<Ladder>,
+    #[serde(default)]
+    pub fx: FxMarks,
 }
 
 impl Snapshot {
@@ -83,6 +88,8 @@ impl Engine {
             next_decision: self.next_decision,
             next_episode: self.next_episode,
             start_equity: self.start_equity,
+            ladder: self.ladder.clone(),
+            fx: self.fx.clone(),
         }
     }
 
@@ -113,6 +120,8 @@ impl Engine {
         self.next_decision = snapshot.next_decision;
         self.next_episode = snapshot.next_episode;
         self.start_equity = snapshot.start_equity;
+        self.ladder = snapshot.ladder;
+        self.fx = snapshot.fx;
         for (symbol, dust_qty, dust_cost, last_exit) in snapshot.desks {
             if let Some(desk) = self.desks.get_mut(&symbol) {
                 (desk.dust_qty, desk.dust_cost, desk.last_exit) = (dust_qty, dust_cost, last_exit);

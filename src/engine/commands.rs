@@ -2,7 +2,7 @@
 
 use super::Engine;
 use crate::domain::{ExitReason, Symbol};
-use crate::protocol::{Command, Effect, Severity};
+use crate::protocol::{Command, Effect, RungReason, Severity};
 use crate::trading::risk::HaltReason;
 
 impl Engine {
@@ -27,6 +27,8 @@ impl Engine {
                 }
                 self.work_all(out);
             }
+            Command::Climb => self.climb(out),
+            Command::StepBack => self.step_back(RungReason::Hand, out),
             Command::Stop => {
                 self.stopping = true;
                 self.stop_entries(out);
@@ -49,7 +51,7 @@ impl Engine {
         self.stop_entries(out);
     }
 
-    fn stop_entries(&mut self, out: &mut Vec<Effect>) {
+    pub(super) fn stop_entries(&mut self, out: &mut Vec<Effect>) {
         for desk in self.desks.values_mut() {
             if let Some(trade) = desk.trade.as_mut().filter(|t| t.is_entering()) {
                 trade.stop_entering();

@@ -102,7 +102,7 @@ impl Engine {
     /// Sizes the position, opens the trade, and sends its first order if risk agrees.
     fn enter(&mut self, symbol: Symbol, number: u64, evidence: &Evidence, exploration: bool, out: &mut Vec<Effect>) -> Result<(), Refusal> {
         let equity = self.breakers.equity().ok_or(Refusal::EquityUnknown)?;
-        let notional = self.position_size(equity, exploration);
+        let notional = self.on_rung(symbol, self.position_size(equity, exploration), equity)?;
         let desk = self.desks.get(&symbol).ok_or(Refusal::NoInstrument)?;
         let instrument = desk.instrument.as_ref().ok_or(Refusal::NoInstrument)?;
         let touch = desk.touch().ok_or(Refusal::NoPrice)?;
@@ -118,6 +118,9 @@ impl Engine {
         let plan =
             Plan { qty, target: target.max(tick), stop: stop.max(tick), hold: self.settings.time_scale.hold(), exploration, gross_bps };
         let children = self.settings.maker.children(qty, self.visible_depth(symbol, Side::Buy), instrument.step);
+        if self.only_tests() {
+            return self.test_order(symbol, plan, touch, out);
+        }
         let decided = Decided { number, at: self.now, touch, regime: evidence.regime, vector: evidence.vector.clone() };
         let mut trade = Trade::new(symbol, decided, plan, &self.settings.execution);
         trade.spread(children);

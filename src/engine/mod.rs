@@ -1,8 +1,9 @@
 //! The one deterministic machine: every event goes in here, every effect comes out of here.
 //!
 //! *Takes / gives*: `apply(stamp, event, &mut effects)`; `next_deadline`, `snapshot`, `fingerprint`, `view` to look at it.
-//! Reading order: `settings`, `desk` (one market), `market_news`, `quotes` (fill facts, advice, order costs), `evaluate` (a bar closes: decide), `work` (drive a trade), `venue_news`,
-//! `commands`, `books` (equity and P&L), `carry` (what survives a restart), `view`.
+//! Reading order: `settings`, `desk` (one market), `market_news`, `quotes` (fill facts, advice, order costs), `evaluate` (a bar closes:
+//! decide), `work` (drive a trade), `quote_orders` (buy and sell by advice), `venue_news`, `commands`, `books` (equity and P&L), `exposure`,
+//! `ladder` (going live gradually), `carry` (what survives a restart), `view`.
 //!
 //! Invariants
 //! 1. Same events, same effects, same fingerprint (`tests/it/engine/determinism.rs::the_same_events_give_the_same_fingerprint`).
@@ -13,17 +14,21 @@
 //! 5. A snapshot taken and restored continues the same trades (`tests/it/engine/restart.rs::a_restart_continues_the_open_trade`).
 //! 6. What is said late or again is mended or changes nothing (`tests/it/engine/late_news.rs`).
 //! 7. Quotes are followed to their end without an order (`quotes::tests::a_bar_follows_a_quote_and_its_sample_is_kept`).
+//! 8. The ladder is climbed by its evidence, thrown back by its stops, and kept (`tests/it/engine/ladder.rs`).
+//! 9. What is held is guarded by the venue (`tests/it/engine/guard.rs`).
 //!
 //! *Never*: a clock, a socket, a file, a thread, the environment, an unseeded random number, a map with a random order.
 
 mod books;
 mod carry;
 mod commands;
+mod currency;
 mod desk;
 mod evaluate;
 mod exposure;
 mod fingerprint;
 mod forecast;
+mod ladder;
 mod market_news;
 mod quote_orders;
 mod quotes;
@@ -46,9 +51,10 @@ use crate::protocol::{
     Alert, Carried, Counters, DecisionView, Effect, Event, Learned, LearningView, Probe, Record, RunOpened, Severity, Stamp,
 };
 use crate::trading::costs::FillModel;
+use crate::trading::currency::FxMarks;
 use crate::trading::execution::Orders;
 use crate::trading::ledger::Ledger;
-use crate::trading::risk::Breakers;
+use crate::trading::risk::{Breakers, Ladder};
 use desk::Desk;
 use exposure::Exposure;
 use forecast::Models;
@@ -76,6 +82,10 @@ pub struct Engine {
     orders: Orders,
     ledger: Ledger,
     breakers: Breakers,
+    /// Present where the settings have its rules.
+    ladder: Option<Ladder>,
+    /// Rates of the account's own currency.
+    fx: FxMarks,
     models: Models,
     memory: Memory,
     health: Health,
@@ -132,6 +142,8 @@ impl Engine {
             orders: Orders::default(),
             ledger: Ledger::default(),
             breakers: Breakers::default(),
+            ladder: None,
+            fx: FxMarks::default(),
             models: Models::default(),
             balances: BTreeMap::new(),
             foreign: BTreeMap::new(),
@@ -179,7 +191,7 @@ impl Engine {
             Event::Command(command) => self.on_command(command, out),
             Event::Learned(learned) => self.on_learned(learned, out),
         }
-        self.maintain(out);
+        self.maintain(first, out);
         for effect in &out[first..] {
             carry::add_journal_form(&mut self.fingerprint, effect);
         }
@@ -235,6 +247,7 @@ impl Engine {
             self.alert(Severity::Critical, format!("the carried trading state can not be read: {error}"), out);
             self.halt(crate::trading::risk::HaltReason::StoreFailed, out);
         }
+        self.open_ladder();
         self.dirty = true;
     }
 
@@ -267,6 +280,7 @@ impl Engine {
                 }
             }
             Probe::Unreadable { lines } => self.health.on_unreadable(lines, self.now),
+            Probe::Fx(ref mark) => self.on_fx(mark),
         }
     }
 
@@ -325,11 +339,12 @@ impl Engine {
     }
 
     /// What holds after every event: marks, questions to the venue, health, and the kept state.
-    fn maintain(&mut self, out: &mut Vec<Effect>) {
+    fn maintain(&mut self, first: usize, out: &mut Vec<Effect>) {
         if self.now.since(self.last_mark) >= MARK_EVERY {
             self.last_mark = self.now;
             self.mark(out);
             self.note_exposure();
+            self.look_at_ladder();
             if !self.clock_probed
                 && let Some(offset) = self.feed_clock_offset()
             {
@@ -342,6 +357,7 @@ impl Engine {
             self.ask_account(out);
             self.ask_for_books(out);
         }
+        self.watch_ladder(first, out);
         if self.dirty {
             self.dirty = false;
             self.orders.prune();

@@ -6,9 +6,10 @@ use crate::domain::{Asset, Bps, FeeRates, Interval, Span, Symbol};
 use crate::health::HealthLimits;
 use crate::protocol::Mode;
 use crate::trading::costs::{MakerRules, break_even_win_rate, expected_round_trip_bps};
+use crate::trading::currency::AccountCurrency;
 use crate::trading::decision::{DecisionRules, Exploration};
 use crate::trading::execution::ExecutionRules;
-use crate::trading::risk::Limits;
+use crate::trading::risk::{LadderRules, Limits};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
@@ -27,6 +28,12 @@ pub struct Settings {
     pub health: HealthLimits,
     /// Episodes from which on recall asks the graph; below it scans exactly.
     pub graph_from: u32,
+    /// The ladder on which a box goes live; in mode paper, its rungs without real orders.
+    #[serde(default)]
+    pub ladder: Option<LadderRules>,
+    /// The currency that a person counts in, if it is not the quote currency.
+    #[serde(default)]
+    pub account: Option<AccountCurrency>,
 }
 
 /// The decision bar, the bracket around an entry in units of volatility, and how long to hold.

@@ -57,6 +57,7 @@ impl Engine {
             }
             VenueEvent::Balances { balances, .. } => self.on_balances(&balances, out),
             VenueEvent::Reconciled { balances, open, foreign_orders, .. } => self.on_reconciled(&balances, &open, foreign_orders, out),
+            VenueEvent::Tested { id, refused } => self.on_tested(id, refused, out),
             VenueEvent::Failure { kind, message } => {
                 self.health.on_failure(kind, self.now);
                 self.alert(Severity::Warning, message, out);

@@ -45,6 +45,8 @@ impl Engine {
                 Some(HaltReason::BalanceMismatch { .. }) => self.mismatches().collect(),
                 _ => Vec::new(),
             },
+            ladder: self.ladder_view(),
+            account: self.account_view(&pnl),
         }
     }
 

@@ -26,6 +26,8 @@
 //! 9. A fill model is judged on quotes newer than all outcomes it was fitted on
 //!    (`fill_fit::tests::the_judged_part_is_newer_than_all_outcomes_of_the_fitted_part`) and used only when it beats what it replaces
 //!    (`fill_fit::tests::a_fit_that_does_not_beat_both_is_reported_and_not_used`).
+//! 10. The result by day, market and strategy is the ledger's own, to the last unit
+//!    (`pnl_table::tests::the_tables_equal_the_ledger_and_a_dumb_re_sum`).
 //!
 //! *Never*: be called by `engine`; import venue, store or tui; read a clock or a file; let a result loosen a gate.
 //!
@@ -48,6 +50,7 @@ mod labels;
 mod leak;
 mod metrics;
 pub mod order_costs;
+mod pnl_table;
 mod progress;
 mod rule;
 mod series;
@@ -68,6 +71,7 @@ pub use gates::{GateLimits, all_passed, judge};
 pub use labels::{Bracket, CostAssumption, Label, label};
 pub use leak::LeakLimits;
 pub use metrics::{Performance, TradeResult, TradeStats, Usage, mean};
+pub use pnl_table::{Books, DayRow, PnlTable, Strategy, StrategyRow, Sums, SymbolRow, TradeSums, Transfer, pnl_table, strategy};
 pub use progress::{Progress, Watch};
 pub use series::{Bars, SymbolSeries, data_id};
 pub use shadow_market::{ShadowMarket, Standing};

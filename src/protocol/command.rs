@@ -14,4 +14,8 @@ pub enum Command {
     Flatten,
     /// The program is about to stop: no new entries, resting entries are cancelled, positions stay.
     Stop,
+    /// Go one rung up the ladder, if all its gates pass.
+    Climb,
+    /// Go one rung down the ladder.
+    StepBack,
 }

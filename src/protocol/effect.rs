@@ -48,6 +48,10 @@ pub enum Request {
     Snapshot {
         symbol: Symbol,
     },
+    /// Have the venue check an order that is not placed.
+    Test {
+        order: NewOrder,
+    },
 }
 
 impl Request {
@@ -57,7 +61,7 @@ impl Request {
         match self {
             Self::Place { order, .. } | Self::Replace { order, .. } => vec![order.id],
             Self::PlaceList { list, .. } => list.legs.orders().map(|order| order.id).collect(),
-            Self::Cancel { .. } | Self::Query { .. } | Self::Account | Self::Snapshot { .. } => Vec::new(),
+            Self::Test { .. } | Self::Cancel { .. } | Self::Query { .. } | Self::Account | Self::Snapshot { .. } => Vec::new(),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Command, Mode, VenueEvent};
+use super::{Command, FxMark, Mode, VenueEvent};
 use crate::domain::{Candle, Episode, Interval, MarketUpdate, RunId, Span, Symbol, Timestamp};
 
 /// Where an event stands in the run's total order.
@@ -52,6 +52,8 @@ pub enum Probe {
     Store { pending: u32, healthy: bool },
     /// Market messages that could not be read, since the last such probe.
     Unreadable { lines: u32 },
+    /// The rate between the quote currency and the account's own.
+    Fx(FxMark),
 }
 
 /// Results from the workshop. Payloads are not journaled: replay takes them from the data file and checks their hash.

@@ -9,9 +9,11 @@
 //! *Never*: logic, I/O, a venue's wire format.
 
 mod command;
+mod currency;
 mod effect;
 mod event;
 mod history;
+mod ladder;
 mod quoting;
 mod record;
 mod refusal;
@@ -19,9 +21,11 @@ mod venue;
 mod view;
 
 pub use command::Command;
+pub use currency::{AccountView, FxMark};
 pub use effect::{Alert, Effect, Request, Severity};
 pub use event::{Blob, Carried, Event, Learned, ModelAdopted, ModelKind, ModelRole, Probe, RunOpened, Stamp, WarmUp};
 pub use history::{CandleSource, GapReason, GapRecord, GapState, HistoryPage, HistorySpan, Testimony, Witness};
+pub use ladder::{LadderView, Rung, RungChange, RungGate, RungReason};
 pub use quoting::{
     FILL_FEATURES, FillCoefficients, FillFacts, FillModelLearned, FillSampleRecord, Markouts, OrderCostRecord, ParentPurpose, PlannedQuote,
     QuoteOption, TakerCounterfactual,

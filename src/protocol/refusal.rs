@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Rung;
 use crate::domain::{Bps, Money, Qty, Span};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -73,4 +74,10 @@ pub enum Refusal {
     OrderRate { opened: u32, limit: u32 },
     #[error("{left} would stay free, the reserve is {limit}")]
     CashReserve { left: Money, limit: Money },
+    #[error("the ladder stands at {rung}: it {}", .rung.meaning())]
+    Rung { rung: Rung },
+    #[error("the ladder moved to {rung}: stop the box and start it again to go on there")]
+    RungMoved { rung: Rung },
+    #[error("positions would be {would_be}, the rung allows {limit} of the allocated capital")]
+    Allocated { would_be: Money, limit: Money },
 }

@@ -58,6 +58,11 @@ pub enum VenueEvent {
         kind: FailureKind,
         message: String,
     },
+    /// The venue checked an order that was not placed.
+    Tested {
+        id: ClientOrderId,
+        refused: Option<(VenueRefusal, String)>,
+    },
 }
 
 /// An order as the venue states it.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Alert, ModelKind, ModelRole, OrderState, Severity, Verdict};
+use super::{AccountView, Alert, LadderView, ModelKind, ModelRole, OrderState, Severity, Verdict};
 use crate::domain::{Asset, Bps, Candle, ClientOrderId, Interval, Level, Money, Price, Qty, Regime, RunId, Side, Span, Symbol, Timestamp};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -77,6 +77,12 @@ pub struct View {
     pub mismatches: Vec<BalanceMismatch>,
     #[serde(default)]
     pub exposed: ExposedView,
+    /// `None` where nothing is climbed: demo, paper, backtest.
+    #[serde(default)]
+    pub ladder: Option<LadderView>,
+    /// `None` without an account currency of its own.
+    #[serde(default)]
+    pub account: Option<AccountView>,
 }
 
 /// Sellable holdings that no stop at the venue guards, in quote money.

@@ -12,6 +12,7 @@
 //! *Never*: a clock, a socket, a market's wire format.
 
 pub mod costs;
+pub mod currency;
 pub mod decision;
 pub mod execution;
 pub mod ledger;

@@ -30,15 +30,21 @@ fn figures(view: &View, theme: &Theme) -> Vec<Figure> {
     let plain = |label, value: String| Figure { label, value, style: theme.strong };
     let equity = view.equity.map_or_else(unknown, |m| format!("{} {}", format::money(m), text::clean(&view.quote_asset)));
     let counters = &view.counters;
-    vec![
-        plain("Equity", equity),
+    let own = view.account.as_ref().map(|account| {
+        let amount = account.equity.map_or_else(unknown, format::money);
+        let age = account.age.map_or_else(String::new, |age| format!(" ({} s)", age.millis() / 1_000));
+        plain("Account", format!("{amount} {}{age}", text::clean(account.currency.as_str())))
+    });
+    let first = std::iter::once(plain("Equity", equity)).chain(own);
+    let rest = [
         result("Day P&L", view.day_pnl),
         result("Net P&L", view.net_pnl),
         plain("Fees", format::money(view.fees)),
         plain("Drawdown", view.drawdown.map_or_else(unknown, |d| format::percent(d, false))),
         plain("Trades won", format!("{} of {}", format::count(counters.trades_won), format::count(counters.trades_closed))),
         plain("Fills", format!("{} ({} maker)", format::count(counters.fills), format::count(counters.maker_fills))),
-    ]
+    ];
+    first.chain(rest).collect()
 }
 
 /// As many whole figures as fit, spread over the width.
@@ -70,11 +76,12 @@ pub fn draw(view: &View, theme: &Theme, area: Rect, buf: &mut Buffer) {
     text::put_all(buf, area, [row(&|f| (f.label.to_owned(), theme.dim)), row(&|f| (f.value.clone(), f.style))]);
 }
 
-/// Exploration allowance and time scale in one line; the newcomer's label comes first.
+/// Rung of the ladder or exploration allowance, and time scale, in one line; what limits the money comes first.
 #[must_use]
 pub fn terms(view: &View, theme: &Theme, width: usize) -> Line<'static> {
     let exploration = view.exploration_percent.map(|p| format!("exploration \u{2264} {} of equity", format::percent_value(p)));
-    let label = exploration.map_or_else(String::new, |e| text::fit(&e, width));
+    let rung = view.ladder.as_ref().map(|ladder| format!("ladder at {}: {}", ladder.rung, ladder.rung.meaning()));
+    let label = rung.or(exploration).map_or_else(String::new, |e| text::fit(&e, width));
     let mut scale = text::clean(&view.time_scale);
     if scale.is_empty() {
         scale = view.bar.map_or_else(String::new, |b| format!("{b} bars"));
@@ -100,6 +107,20 @@ mod tests {
             let first = value.split("  ").next().unwrap_or("");
             assert!(first == "10,012.34 USDT" || first.ends_with('\u{2026}') || first.is_empty(), "{first:?} at {width}");
         }
+    }
+
+    #[test]
+    fn the_account_s_own_currency_is_shown_with_the_age_of_its_rate_or_as_unknown() {
+        let shown = |equity: Option<&str>| {
+            let (net_pnl, day_pnl, fees, mark) = (None, None, None, None);
+            let age = Some(crate::domain::Span::from_secs(12));
+            let equity = equity.and_then(|text| text.parse().ok());
+            let account = crate::protocol::AccountView { currency: "GBP".parse().unwrap(), mark, age, equity, day_pnl, net_pnl, fees };
+            let view = View { account: Some(account), ..View::default() };
+            figures(&view, &Theme::new(false)).into_iter().find(|f| f.label == "Account").map(|f| f.value)
+        };
+        assert_eq!(shown(Some("7884.12")).as_deref(), Some("7,884.12 GBP (12 s)"));
+        assert_eq!(shown(None), Some(format!("{} GBP (12 s)", format::UNKNOWN)));
     }
 
     #[test]

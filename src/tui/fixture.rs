@@ -13,6 +13,8 @@ pub fn trading() -> View {
         run: RunId(0x1f),
         venue: "simulated exchange at 127.0.0.1".into(),
         trading: TradingState::Active,
+        ladder: None,
+        account: None,
         time_scale: "5s bars, horizon 45 s, bracket 1.5 sigma, break-even win rate 54 %".into(),
         bar: Interval::from_secs(5),
         models: vec![

@@ -159,6 +159,8 @@ const fn sent_words(command: Command) -> &'static str {
         Command::Resume => "Asked the engine to resume: the top row shows when it has.",
         Command::Flatten => "Asked the engine to close everything: positions disappear as they are filled.",
         Command::Stop => "Asked the engine to stop.",
+        Command::Climb => "Asked the engine to climb the ladder.",
+        Command::StepBack => "Asked the engine to step back on the ladder.",
     }
 }
 

@@ -82,6 +82,8 @@ pub fn settings() -> Settings {
         exploration: Some(Exploration { threshold_bps: -1e9, equity_percent: 1.0 }),
         health: HealthLimits::default(),
         graph_from: 50_000,
+        ladder: None,
+        account: None,
     }
 }
 
@@ -365,6 +367,22 @@ impl Wreck {
         let mut desk = Desk::around(self.flow, self.venue, self.settings, self.at, RunId(self.run.0 + 1));
         desk.open(Some(self.carried));
         desk.clock();
+        desk
+    }
+
+    /// The next run with other settings on the same account.
+    pub fn restart_with(mut self, change: fn(&mut Settings)) -> Desk {
+        change(&mut self.settings);
+        self.restart()
+    }
+
+    /// The next run with other settings and another state, at a venue that never saw this account.
+    pub fn restart_as(mut self, settings: Settings, carried: String) -> Desk {
+        let instruments = self.flow.config().symbols.iter().map(|s| s.instrument.clone()).collect();
+        self.venue = PaperVenue::new(instruments, settings.quote, CAPITAL.parse().unwrap(), LATENCY);
+        (self.settings, self.carried) = (settings, carried);
+        let mut desk = self.restart();
+        desk.connect();
         desk
     }
 

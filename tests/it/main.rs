@@ -4,6 +4,7 @@
 mod clients;
 mod desk;
 mod door;
+mod dry_run;
 mod engine;
 mod faults;
 mod history;

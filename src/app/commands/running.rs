@@ -34,7 +34,7 @@ struct StoodDown {
 }
 
 /// The box of the named data file; without a name, the one that runs.
-fn connect(context: &Context) -> Outcome<Line> {
+pub(super) fn connect(context: &Context) -> Outcome<Line> {
     connect_to(context).map(|(_, line)| line)
 }
 
@@ -93,6 +93,8 @@ fn status_text(view: &View) -> String {
             view.fees
         ),
     ];
+    lines.extend(super::ladder::line(view));
+    lines.extend(view.account.as_ref().map(super::report::account_line));
     lines.extend(view.health.reasons.iter().map(|reason| format!("  {reason}")));
     if !view.positions.is_empty() {
         let mut rows = vec![["position", "quantity", "entry", "mark", "unrealised"].map(str::to_owned).to_vec()];

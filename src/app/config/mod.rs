@@ -15,9 +15,10 @@ use crate::engine::TimeScale;
 use crate::health::HealthLimits;
 use crate::protocol::Mode;
 use crate::trading::costs::MakerRules;
+use crate::trading::currency::AccountCurrency;
 use crate::trading::decision::{DecisionRules, Exploration};
 use crate::trading::execution::ExecutionRules;
-use crate::trading::risk::Limits;
+use crate::trading::risk::{LadderRules, Limits};
 use crate::venue::binance::OrderTransport;
 
 /// The whole configuration, as in `config/default.toml`.
@@ -30,6 +31,8 @@ pub struct Config {
     pub markets: MarketsConfig,
     pub time_scale: TimeScale,
     pub limits: Limits,
+    pub ladder: LadderRules,
+    pub account: AccountConfig,
     pub execution: ExecutionRules,
     pub maker: MakerRules,
     pub decision: DecisionRules,
@@ -83,6 +86,26 @@ pub struct HistoryConfig {
 pub struct MarketsConfig {
     pub symbols: Vec<Symbol>,
     pub quote: Asset,
+}
+
+/// The currency that a person counts in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccountConfig {
+    /// Empty: the quote currency alone.
+    pub currency: String,
+    pub fx_symbol: String,
+    pub fx_invert: bool,
+    pub fx_max_age_ms: u32,
+}
+
+impl AccountConfig {
+    /// `None` without one; the check at start has read both names.
+    #[must_use]
+    pub fn currency(&self) -> Option<AccountCurrency> {
+        let (currency, pair) = (self.currency.parse().ok()?, self.fx_symbol.parse().ok()?);
+        Some(AccountCurrency { currency, pair, invert: self.fx_invert, max_age_ms: self.fx_max_age_ms })
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,12 +1,12 @@
 //! From what was written to what a run needs, with the checks that need more than one key.
 
-use super::Config;
+use super::{AccountConfig, Config};
 use crate::app::failure::{Failure, Outcome};
 use crate::domain::{Bps, Money};
 use crate::engine::{Settings, TimeScale};
 use crate::protocol::Mode;
 use crate::trading::costs::MakerRules;
-use crate::trading::risk::Limits;
+use crate::trading::risk::{LadderRules, Limits};
 
 /// Spread assumed for the break-even check before a book is seen.
 const TYPICAL_SPREAD: Bps = Bps::from_bps(1);
@@ -38,12 +38,16 @@ pub fn engine_settings(config: &Config, mode: Mode, replay: bool) -> Settings {
         exploration: demo.then(|| config.demo.exploration.allowance()),
         health: config.health.clone(),
         graph_from: config.memory.graph_from,
+        ladder: (mode == Mode::Live).then(|| config.ladder.clone()),
+        account: config.account.currency(),
     }
 }
 
 pub(super) fn check(config: &Config) -> Outcome {
     check_limits(&config.limits)?;
     check_maker(&config.maker)?;
+    check_ladder(&config.ladder)?;
+    check_account(&config.account)?;
     check_time_scale("time_scale", &config.time_scale, config)?;
     check_time_scale("demo.time_scale", &config.demo.time_scale, config)?;
     let percent = config.demo.exploration.equity_percent;
@@ -109,6 +113,32 @@ fn check_maker(maker: &MakerRules) -> Outcome {
     Ok(())
 }
 
+fn check_ladder(rules: &LadderRules) -> Outcome {
+    if rules.allocated_capital <= Money::ZERO {
+        return Err(Failure::usage("ladder.allocated_capital must be above 0"));
+    }
+    if !(0.0..=1.0).contains(&rules.book_valid_share) || !(0.0..=1.0).contains(&rules.drawdown_share) {
+        return Err(Failure::usage("ladder.book_valid_share and ladder.drawdown_share are shares: from 0 to 1"));
+    }
+    let numbers = [rules.data_hours, rules.clock_drift_ms, rules.slippage_bps];
+    if numbers.iter().any(|number| !(number.is_finite() && *number >= 0.0)) || !rules.paper_net_bps.is_finite() {
+        return Err(Failure::usage("ladder.data_hours, clock_drift_ms and slippage_bps must be 0 or above"));
+    }
+    Ok(())
+}
+
+/// A currency needs its pair, and the other way round.
+fn check_account(account: &AccountConfig) -> Outcome {
+    let unused = account.currency.is_empty() && account.fx_symbol.is_empty();
+    if unused || account.currency().is_some() && account.fx_max_age_ms > 0 {
+        return Ok(());
+    }
+    Err(Failure::usage(
+        "account.currency and account.fx_symbol go together, such as GBP and GBPUSDT, and account.fx_max_age_ms is above 0; leave both \
+         names empty to count in the quote currency",
+    ))
+}
+
 /// The bracket must be able to earn its costs, or say plainly (by its own limit) that it can not.
 fn check_time_scale(name: &str, scale: &TimeScale, config: &Config) -> Outcome {
     if scale.horizon_bars == 0 || !(scale.target_sigma > 0.0 && scale.stop_sigma > 0.0 && scale.typical_minute_bps > 0.0) {
@@ -147,6 +177,9 @@ mod tests {
         assert_eq!(refusal("maker.depth_share_percent=0").0, ExitKind::Usage);
         assert_eq!(refusal("maker.twap_parts=0").0, ExitKind::Usage);
         assert_eq!(refusal("demo.exploration.equity_percent=2").0, ExitKind::Usage);
+        assert_eq!(refusal("ladder.allocated_capital=0").0, ExitKind::Usage);
+        assert_eq!(refusal("ladder.book_valid_share=1.1").0, ExitKind::Usage);
+        assert_eq!(refusal("account.currency=GBP").0, ExitKind::Usage);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::app::clock;
 use crate::domain::{Asset, Price, Qty, Span, Symbol, Timestamp};
 use crate::engine::{Engine, PnlReport, Snapshot};
 use crate::learning::drive::PaperVenue;
-use crate::protocol::{Alert, Command, Effect, Event, FailureKind, Probe, Request, RunOpened, Severity, Stamp, VenueEvent};
+use crate::protocol::{Alert, Command, Effect, Event, FailureKind, Probe, Request, RunOpened, Severity, Stamp, Stream, VenueEvent};
 use crate::venue::binance::RestClient;
 
 /// Events taken in one go before the screen and the clock are looked at.
@@ -137,10 +137,12 @@ impl Running {
 
     /// An event from outside. On paper the market reaches `matching` first: it fills what the engine hears of later.
     fn take(&mut self, event: Event) {
-        if let Performer::Paper { venue: Some(venue), .. } = &mut self.looped.performer
-            && let Event::Market(update) = &event
-        {
-            venue.on_market(update);
+        if let Performer::Paper { venue, .. } = &mut self.looped.performer {
+            match (&event, venue) {
+                (Event::Market(update), Some(venue)) => venue.on_market(update),
+                (Event::Venue(news), _) if !is_public(news) => return,
+                _ => {}
+            }
         }
         let instruments = match &event {
             Event::Venue(VenueEvent::Instruments(instruments)) => Some(instruments.clone()),
@@ -306,6 +308,11 @@ async fn asked(rest: &RestClient, symbols: &[Symbol], bases: BTreeMap<Asset, Sym
             None
         }
     }
+}
+
+/// What a venue says of its markets and of itself. On paper its word on the real account is not about the orders that are matched here.
+const fn is_public(news: &VenueEvent) -> bool {
+    matches!(news, VenueEvent::Instruments(_) | VenueEvent::Link { stream: Stream::Market, .. } | VenueEvent::Failure { .. })
 }
 
 fn send_now(requests: &Sender<Request>, request: Request) {

@@ -14,7 +14,7 @@ use super::recorder::Recorder;
 use super::screen::{FinishOnDrop, Screen, Shared};
 use super::summary::Summary;
 use super::tape::Tape;
-use super::{account, bans, demo, kill_switch, learner, log};
+use super::{account, bans, demo, fx, kill_switch, ladder, learner, log};
 use crate::app::cli::RunArgs;
 use crate::app::config::{Config, engine_settings};
 use crate::app::control::{ControlServer, Desk, kill_file, socket_path};
@@ -24,6 +24,7 @@ use crate::domain::RunId;
 use crate::engine::{Engine, Fingerprint, Settings, Snapshot};
 use crate::protocol::{Event, Mode, ModelKind, ModelRecord, RunOpened, RunRecord};
 use crate::store::{FileKind, Identity, Scope, Store, StoreError, Writer, WriterHandle};
+use crate::trading::risk::Ladder;
 use crate::venue::binance::{Credentials, Endpoint, Gateway, GatewayConfig, Requests, StreamRules};
 
 /// Events that may wait for the engine; beyond it market data is dropped and the book marked as interrupted.
@@ -48,6 +49,12 @@ impl Opening {
             context.out.remark(&format!("data file {}", path.display()));
         }
         Ok(Self { store, mode, venue: venue.to_owned() })
+    }
+
+    /// The same, shown under another name.
+    #[must_use]
+    pub fn labelled(self, venue: String) -> Self {
+        Self { venue, ..self }
     }
 
     pub fn run_opened(&self, run: RunId, settings: &Settings, carried: Option<String>) -> RunOpened {
@@ -123,6 +130,8 @@ pub struct Venue {
     /// As it is shown, and as the data file keeps it.
     pub name: String,
     pub embedded: Option<demo::Embedded>,
+    /// Live only.
+    pub ladder: Option<Ladder>,
 }
 
 pub fn run(context: Context, args: &RunArgs, mode: Mode) -> Outcome {
@@ -136,11 +145,13 @@ pub fn run(context: Context, args: &RunArgs, mode: Mode) -> Outcome {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let url = args.venue.clone().or_else(|| (!context.config.venue.url.is_empty()).then(|| context.config.venue.url.clone()));
     let (opening, venue) = open_venue(&context, mode, url.as_deref(), seed, &runtime)?;
+    // A rung without real orders is performed as paper is, in books of its own.
+    settings.mode = opening.mode;
     if !args.headless {
         // The screen shows it; without one it is the first thing to read.
         tracing::info!(venue = %venue.name, "starting");
     } else {
-        context.out.remark(&start_note(&settings, &context.config, &venue.name, mode));
+        context.out.remark(&start_note(&settings, &context.config, &opening.venue, venue.ladder.as_ref()));
     }
     settings.symbols.dedup();
     let shared = Shared::new();
@@ -188,10 +199,11 @@ pub fn ended(worker: std::thread::JoinHandle<Outcome<Summary>>) -> Outcome<Summa
     worker.join().map_err(|_| Failure::failed("the engine thread failed; see the log"))?
 }
 
-fn start_note(settings: &Settings, config: &Config, venue: &str, mode: Mode) -> String {
-    let scale = settings.time_scale.describe(config.fees(), crate::domain::Bps::from_bps(1));
+fn start_note(settings: &Settings, config: &Config, venue: &str, ladder: Option<&Ladder>) -> String {
+    let (mode, scale) = (settings.mode, settings.time_scale.describe(config.fees(), crate::domain::Bps::from_bps(1)));
     let money = if mode == Mode::Live { "REAL MONEY" } else { "simulated money" };
-    format!("{mode} on {venue}: {money}; {scale}")
+    let rung = ladder.map_or_else(String::new, |ladder| format!("; ladder: {}, it {}", ladder.rung(), ladder.rung().meaning()));
+    format!("{mode} on {venue}: {money}; {scale}{rung}")
 }
 
 fn open_venue(context: &Context, mode: Mode, url: Option<&str>, seed: u64, runtime: &Runtime) -> Outcome<(Opening, Venue)> {
@@ -205,6 +217,7 @@ fn open_venue(context: &Context, mode: Mode, url: Option<&str>, seed: u64, runti
                 credentials: Some(Credentials::new(&embedded.running.api_key, &embedded.running.api_secret)),
                 name: "simulated exchange".to_owned(),
                 embedded: Some(embedded),
+                ladder: None,
             };
             Ok((opening, venue))
         }
@@ -212,14 +225,20 @@ fn open_venue(context: &Context, mode: Mode, url: Option<&str>, seed: u64, runti
             let endpoint = url.map_or_else(|| Ok(Endpoint::binance()), endpoint)?;
             let name = url.unwrap_or("Binance").to_owned();
             let opening = Opening::new(context, mode, &name, "paper", false)?;
-            Ok((opening, Venue { endpoint, credentials: None, name, embedded: None }))
+            Ok((opening, Venue { endpoint, credentials: None, name, embedded: None, ladder: None }))
         }
         (_, url) => {
             let account = account::credentials(&context.config)?;
             let endpoint = url.map_or_else(|| Ok(Endpoint::binance()), endpoint)?;
             let name = url.unwrap_or("Binance").to_owned();
-            let opening = Opening::new(context, mode, &name, &account.name, false)?;
-            Ok((opening, Venue { endpoint, credentials: Some(account.credentials), name, embedded: None }))
+            let (opening, ladder) = match mode {
+                Mode::Live => {
+                    let begun = ladder::begin(context, &name, &account.name)?;
+                    (begun.opening, Some(begun.ladder))
+                }
+                _ => (Opening::new(context, mode, &name, &account.name, false)?, None),
+            };
+            Ok((opening, Venue { endpoint, credentials: Some(account.credentials), name, embedded: None, ladder }))
         }
     }
 }
@@ -239,6 +258,11 @@ fn trade(parts: Parts, config: &Config, runtime: &Runtime, shared: &Arc<Shared>)
     let _finish = FinishOnDrop(Arc::clone(shared));
     let carried = parts.opening.store.carry().map_err(store_failure)?.map(|c| c.state);
     let snapshot = readable(carried.as_deref(), &parts.settings)?;
+    let (snapshot, carried) = match parts.venue.ladder.clone() {
+        Some(ladder) => ladder::carried_on(snapshot, ladder).map(|(snapshot, text)| (Some(snapshot), Some(text)))?,
+        None => (snapshot, carried),
+    };
+    let on_paper = parts.settings.mode == Mode::Paper;
     let run = new_run_id()?;
     // The id is durable before anything can carry it.
     parts.opening.store.put_run(&parts.opening.run_record(run, &parts.settings)).map_err(store_failure)?;
@@ -248,7 +272,8 @@ fn trade(parts: Parts, config: &Config, runtime: &Runtime, shared: &Arc<Shared>)
         endpoint: parts.venue.endpoint.clone(),
         credentials: parts.venue.credentials.clone(),
         symbols: parts.settings.symbols.clone(),
-        carried_orders: snapshot.as_ref().map(Snapshot::open_orders).unwrap_or_default(),
+        // The venue never heard of paper orders.
+        carried_orders: snapshot.as_ref().filter(|_| !on_paper).map(Snapshot::open_orders).unwrap_or_default(),
         default_fees: config.fees(),
         clock: Arc::new(clock::now),
         streams: StreamRules::default(),
@@ -260,7 +285,7 @@ fn trade(parts: Parts, config: &Config, runtime: &Runtime, shared: &Arc<Shared>)
     };
     let writer = Writer::start(parts.opening.store.clone(), run, learner::store_probe(events.clone()))?;
     runtime.spawn(bans::keep(gateway.rest().bans(), writer.handle(), parts.venue.name.clone()));
-    let performer = if parts.settings.mode == Mode::Paper {
+    let performer = if on_paper {
         Performer::Paper { venue: None, snapshot: snapshot.map(Box::new), requests: requests.clone() }
     } else {
         let courier = Courier::start(writer.handle(), requests.clone(), events.clone())?;
@@ -268,7 +293,11 @@ fn trade(parts: Parts, config: &Config, runtime: &Runtime, shared: &Arc<Shared>)
     };
     let cancelled = Arc::new(AtomicBool::new(false));
     let workshop = start_workshop(&parts, config, &writer, &gateway, runtime, events.clone(), &cancelled)?;
+    if let Some(account) = &parts.settings.account {
+        runtime.spawn(fx::ask(gateway.rest(), account.pair, parts.venue.name.clone(), events.clone()));
+    }
     shared.connect_commands(events);
+    let capital = if parts.venue.ladder.is_some() { config.ladder.allocated_capital } else { config.paper.capital };
     let looped = EngineLoop {
         engine: Engine::new(parts.settings.clone()),
         recorder: Recorder::new(writer.handle()).with_tape(Some(Tape::start(parts.opening.store.clone(), writer.handle(), config)?)),
@@ -279,7 +308,7 @@ fn trade(parts: Parts, config: &Config, runtime: &Runtime, shared: &Arc<Shared>)
         signed: parts.venue.credentials.is_some(),
         shared: Arc::clone(shared),
         deadline: parts.deadline,
-        paper_capital: config.paper.capital.to_quote(),
+        paper_capital: capital.to_quote(),
         paper_latency: crate::domain::Span::from_millis(i64::from(config.paper.latency_ms)),
     };
     let ended = looped.run(parts.opening.run_opened(run, &parts.settings, carried));

@@ -6,12 +6,15 @@ use serde::Serialize;
 
 use crate::domain::{Asset, Balance, Money, Price, Qty, RunId, Symbol};
 use crate::engine::{Engine, PnlReport};
-use crate::protocol::{Counters, GateRecord, Mode, ModelKind, ModelRecord};
+use crate::protocol::{Counters, GateRecord, Mode, ModelKind, ModelRecord, Rung};
 
 #[derive(Debug, Clone, Serialize)]
 pub struct Summary {
     pub mode: Mode,
     pub run: RunIdText,
+    /// Where the ladder stands at the end; live only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rung: Option<Rung>,
     /// Lines of the captures; 0 on a live market.
     pub lines: u64,
     pub unreadable: u64,
@@ -81,6 +84,7 @@ impl Summary {
         Self {
             mode: view.mode,
             run: RunIdText(run.to_string()),
+            rung: engine.rung(),
             lines,
             unreadable: view.health.unreadable,
             counters: engine.counters().clone(),
@@ -103,7 +107,7 @@ impl Summary {
         let money = |m: Option<Money>| m.map_or("unknown".to_owned(), |m| m.to_string());
         let c = &self.counters;
         let mut lines = vec![
-            format!("run {} ({})", self.run.0, self.mode),
+            format!("run {} ({}{})", self.run.0, self.mode, self.rung.map_or_else(String::new, |rung| format!(", ladder at {rung}"))),
             format!(
                 "{} candles, {} decisions, {} refusals, {} orders, {} fills ({} maker, {} taker), {} trades closed",
                 c.candles, c.decisions, c.refusals, c.orders, c.fills, c.maker_fills, c.taker_fills, c.trades_closed

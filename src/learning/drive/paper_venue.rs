@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::domain::{Asset, Balance, ClientOrderId, Instrument, MarketUpdate, NewOrder, OrderStatus, Qty, Span, Symbol, Timestamp};
 use crate::engine::Snapshot;
 use crate::matching::{
-    AccountId, DelayQueue, Exchange, ExchangeConfig, Leg, ListRequest, OrderRef, OrderView, Reject, Report, ReportKind, TradeFilter,
+    AccountId, DelayQueue, Exchange, ExchangeConfig, Leg, ListRequest, OrderRef, OrderView, Reject, Report, ReportKind, Terms, TradeFilter,
 };
 use crate::protocol::{FailureKind, Request, Stream, VenueEvent, VenueFill, VenueOrder, VenueRefusal};
 
@@ -128,6 +128,11 @@ impl PaperVenue {
     fn perform(&mut self, at: Timestamp, request: Request) {
         let mut reports = Vec::new();
         match request {
+            Request::Test { order } => {
+                let checked = self.exchange.would_accept(ACCOUNT, &Leg::from(&order).request, Terms::default());
+                let refused = checked.err().map(|reject| (refusal(reject), reject.message()));
+                self.news.push(at + self.latency, VenueEvent::Tested { id: order.id, refused });
+            }
             Request::Place { order, .. } => {
                 self.submit(at, &order, &mut reports);
             }
@@ -271,7 +276,7 @@ fn refusal(reject: Reject) -> VenueRefusal {
 mod tests {
     use super::*;
     use crate::domain::samples::btcusdt;
-    use crate::domain::{Level, MarketData, NewOrder, OrderKind, Quote, RunId, Side};
+    use crate::domain::{Level, MarketData, OrderKind, Quote, RunId, Side};
 
     fn venue() -> PaperVenue {
         let btc = btcusdt();

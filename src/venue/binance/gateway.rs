@@ -130,6 +130,7 @@ async fn serve(account: Arc<Account>, mut requests: Receiver<Request>, snapshots
             Request::Replace { old, order } => drop(under_way.spawn(async move { account.replace(old, order).await })),
             Request::Cancel { id, symbol, .. } => drop(under_way.spawn(async move { account.cancel(id, symbol).await })),
             Request::Query { id, symbol } => drop(under_way.spawn(async move { account.query(id, symbol).await })),
+            Request::Test { order } => drop(under_way.spawn(async move { account.test(order).await })),
             Request::Account => drop(under_way.spawn(async move {
                 if let Err(error) = account.state().await {
                     account.out.failed(&error).await;

@@ -31,6 +31,10 @@ pub(super) fn place_ask(order: &NewOrder, opening: bool) -> Ask {
     ask("POST", ORDER, "order.place", order_params(order), Terms::placement(1, opening))
 }
 
+pub(super) fn test_ask(order: &NewOrder) -> Ask {
+    ask("POST", "/api/v3/order/test", "order.test", order_params(order), Terms::private(1))
+}
+
 pub(super) fn cancel_ask(id: ClientOrderId, symbol: Symbol) -> Ask {
     ask("DELETE", ORDER, "order.cancel", Query::new().with("symbol", symbol).with("origClientOrderId", id), Terms::cancel())
 }
@@ -55,8 +59,7 @@ pub(super) async fn server_time(via: &impl Transport) -> Result<Timestamp, Clien
 
 /// Lets the venue check an order without placing it.
 pub(super) async fn test(via: &impl Transport, order: &NewOrder) -> Result<(), ClientError> {
-    let terms = Terms::private(1);
-    let _empty: serde_json::Value = via.ask(&ask("POST", "/api/v3/order/test", "order.test", order_params(order), terms)).await?;
+    let _empty: serde_json::Value = via.ask(&test_ask(order)).await?;
     Ok(())
 }
 

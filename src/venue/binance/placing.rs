@@ -94,6 +94,24 @@ impl Account {
         self.query(id, symbol).await;
     }
 
+    /// Has an order checked, here and by the venue; nothing is placed.
+    pub async fn test(&self, order: NewOrder) {
+        let call = Call { method: "POST", path: "/api/v3/order/test" };
+        let tested = match self.rest.keeps_rules(call, &order, true) {
+            Ok(()) => self.rest.test_order(&order).await,
+            Err(error) => Err(error),
+        };
+        let refused = match tested {
+            Ok(()) => None,
+            Err(error) => match error.fate() {
+                Fate::Refused(reason) => Some((reason, refusal_text(&error))),
+                // No answer is no evidence.
+                Fate::Unknown => return self.out.failed(&error).await,
+            },
+        };
+        self.out.venue(VenueEvent::Tested { id: order.id, refused }).await;
+    }
+
     async fn tell_placed(&self, placed: Placed) {
         let id = placed.order.id;
         self.out.venue(VenueEvent::Accepted { id, order_id: placed.order.order_id, at: placed.order.at }).await;

@@ -5,8 +5,10 @@ use serde_json::{Map, Value, json};
 use super::desk::OrderTransport;
 use super::endpoint::Credentials;
 use super::http::RECEIVE_WINDOW_MS;
+use super::lists;
 use super::orders;
 use super::query::Query;
+use super::replace::{self, WhenNotCancelled};
 use super::transport::Ask;
 use crate::domain::Timestamp;
 use crate::protocol::Request;
@@ -17,6 +19,9 @@ use crate::protocol::Request;
 pub fn signed_request(request: &Request, way: OrderTransport, credentials: &Credentials, at: Timestamp, number: u64) -> Option<String> {
     let ask = match *request {
         Request::Place { order, opening } => orders::place_ask(&order, opening),
+        Request::PlaceList { list, opening } => lists::placement(&list, opening),
+        Request::Replace { old, order } => replace::replacement(old, &order, WhenNotCancelled::Stop, false),
+        Request::Test { order } => orders::test_ask(&order),
         Request::Cancel { id, symbol, .. } => orders::cancel_ask(id, symbol),
         Request::Query { id, symbol } => orders::query_ask(id, symbol),
         Request::Account => orders::account_ask(),

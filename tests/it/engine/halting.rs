@@ -18,7 +18,7 @@ fn sent_since(desk: &Desk, from: usize) -> (usize, usize, usize) {
             (opening, reducing + 1, cancels)
         }
         Request::Cancel { .. } => (opening, reducing, cancels + 1),
-        Request::Query { .. } | Request::Account | Request::Snapshot { .. } => (opening, reducing, cancels),
+        Request::Query { .. } | Request::Account | Request::Snapshot { .. } | Request::Test { .. } => (opening, reducing, cancels),
     })
 }
 

@@ -1,9 +1,11 @@
 //! The engine through whole sessions: its invariants (see `src/engine/mod.rs`), each against a market that moves by itself.
 
+mod currency;
 mod determinism;
 mod graph;
 mod guard;
 mod halting;
+mod ladder;
 mod late_news;
 mod limits;
 mod money;
