@@ -12,3 +12,4 @@ mod money;
 mod refusing;
 mod replay;
 mod restart;
+mod shocks;
