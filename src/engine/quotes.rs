@@ -5,7 +5,8 @@
 
 use super::Engine;
 use super::desk::Desk;
-use crate::domain::{ClientOrderId, Instrument, Level, MarketData, MarketUpdate, Money, Price, Qty, RunId, Side, Span, Symbol, Timestamp};
+use crate::domain::{ClientOrderId, Instrument, MarketData, MarketUpdate, Money, Price, Qty, RunId, Side, Span, Symbol, Timestamp};
+use crate::market::OrderBook;
 use crate::protocol::{Effect, FillModelLearned, ParentPurpose, Record, Severity, VenueFill};
 use crate::trading::costs::{
     AdverseSelection, Choice, ChoiceInput, FillModel, FollowedQuote, MakerRules, Missing, OrderCostTracker, ParentDecided, QuoteMarket,
@@ -38,14 +39,14 @@ impl Quoting {
         }
     }
 
-    fn on_market(&mut self, now: Timestamp, data: &MarketData, best: Option<(Level, Level)>) {
+    fn on_market(&mut self, now: Timestamp, data: &MarketData, book: &OrderBook) {
         match data {
             MarketData::Trade(trade) => {
                 self.intensity.on_trade(now, trade);
                 self.shadows.on_trade(now, trade);
             }
             MarketData::Depth(_) | MarketData::Quote(_) | MarketData::Snapshot(_) if self.shadows.has_open() => {
-                if let Some((bid, ask)) = best {
+                if let Some((bid, ask)) = book.best() {
                     self.shadows.on_touch(now, bid.price, ask.price);
                 }
             }
@@ -92,7 +93,7 @@ impl Engine {
     pub(super) fn quote_news(&mut self, update: &MarketUpdate, out: &mut Vec<Effect>) {
         let (now, stopping) = (self.now, self.stopping);
         let Some(desk) = self.desks.get_mut(&update.symbol) else { return };
-        desk.quoting.on_market(now, &update.data, desk.market.book().best());
+        desk.quoting.on_market(now, &update.data, desk.market.book());
         if desk.quoting.is_due(now) {
             desk.quoting.settle(now, desk.market.mid(), stopping, out);
         }
@@ -259,7 +260,7 @@ fn shadow_qty(instrument: &Instrument, price: Price) -> Option<Qty> {
 mod tests {
     use super::*;
     use crate::domain::samples::btcusdt;
-    use crate::domain::{BookSnapshot, DepthDiff, OrderId, PublicTrade, Role, TradeId};
+    use crate::domain::{BookSnapshot, DepthDiff, Level, OrderId, PublicTrade, Role, TradeId};
     use crate::engine::Settings;
     use crate::protocol::{Event, FillSampleRecord, Mode, OrderCostRecord, QuoteOption, RunOpened, Stamp, VenueEvent};
 
