@@ -10,4 +10,5 @@ mod faults;
 mod history;
 mod honest;
 mod kill;
+mod live;
 mod tidy;
