@@ -11,4 +11,5 @@ mod halt_ack;
 mod history;
 mod honest;
 mod kill;
+mod live;
 mod tidy;
