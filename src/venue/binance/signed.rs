@@ -68,7 +68,7 @@ mod tests {
         assert_eq!(signature, credentials.sign(payload));
         let message: Value = serde_json::from_str(&signed_request(&place, OrderTransport::WsApi, &credentials, at, 9).unwrap()).unwrap();
         assert_eq!((&message["id"], &message["method"]), (&json!("9"), &json!("order.place")));
-        assert_eq!((&message["params"]["price"], &message["params"]["apiKey"]), (&json!("60000.50000000"), &json!("key")));
+        assert_eq!((&message["params"]["price"], &message["params"]["apiKey"]), (&json!("60000.5"), &json!("key")));
         for request in [Request::Cancel { id, symbol, order_id: None }, Request::Query { id, symbol }, Request::Account] {
             assert!(signed_request(&request, OrderTransport::Rest, &credentials, at, 1).unwrap().contains("&signature="));
         }
