@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Engine, Fingerprint};
+use super::{Engine, Fingerprint, Guard};
 use crate::domain::{Asset, ClientOrderId, Money, Qty, Symbol, Timestamp};
 use crate::protocol::{CarryRecord, Effect, Record};
 use crate::trading::execution::{Orders, Trade};
@@ -26,6 +26,9 @@ pub struct Snapshot {
     pub next_decision: u64,
     pub next_episode: u64,
     pub start_equity: Option<Money>,
+    /// Limits that people changed, how often each tripped, the halt under way, and how markets move together.
+    #[serde(default)]
+    pub guard: Guard,
 }
 
 impl Snapshot {
@@ -75,6 +78,7 @@ impl Engine {
             next_decision: self.next_decision,
             next_episode: self.next_episode,
             start_equity: self.start_equity,
+            guard: self.guard.clone(),
         }
     }
 
@@ -100,6 +104,7 @@ impl Engine {
         self.next_decision = snapshot.next_decision;
         self.next_episode = snapshot.next_episode;
         self.start_equity = snapshot.start_equity;
+        self.guard = snapshot.guard;
         for (symbol, dust_qty, dust_cost, last_exit) in snapshot.desks {
             if let Some(desk) = self.desks.get_mut(&symbol) {
                 (desk.dust_qty, desk.dust_cost, desk.last_exit) = (dust_qty, dust_cost, last_exit);

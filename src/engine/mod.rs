@@ -2,7 +2,8 @@
 //!
 //! *Takes / gives*: `apply(stamp, event, &mut effects)`; `next_deadline`, `snapshot`, `fingerprint`, `view` to look at it.
 //! Reading order: `settings`, `desk` (one market), `market_news`, `evaluate` (a bar closes: decide), `work` (drive a trade), `venue_news`,
-//! `commands`, `books` (equity and P&L), `carry` (what survives a restart), `view`.
+//! `commands`, `books` (equity and P&L), `usage` (how far each limit is used), `enforce` (what is done at one), `limits` (shown and changed),
+//! `guard` (what they remember), `carry` (what survives a restart), `view`.
 //!
 //! Invariants
 //! 1. Same events, same effects, same fingerprint (`tests/it/engine/determinism.rs::the_same_events_give_the_same_fingerprint`).
@@ -19,11 +20,15 @@ mod books;
 mod carry;
 mod commands;
 mod desk;
+mod enforce;
 mod evaluate;
 mod fingerprint;
 mod forecast;
+mod guard;
+mod limits;
 mod market_news;
 mod settings;
+mod usage;
 mod venue_news;
 mod view;
 mod work;
@@ -33,6 +38,7 @@ use std::collections::{BTreeMap, VecDeque};
 pub use books::PnlReport;
 pub use carry::{Snapshot, journal_form};
 pub use fingerprint::Fingerprint;
+pub use guard::Guard;
 pub use settings::{Settings, TimeScale};
 
 use crate::domain::{Asset, Balance, ClientOrderId, Instrument, Money, Qty, RunId, Span, Symbol, Timestamp};
@@ -68,6 +74,7 @@ pub struct Engine {
     orders: Orders,
     ledger: Ledger,
     breakers: Breakers,
+    guard: Guard,
     models: Models,
     memory: Memory,
     health: Health,
@@ -107,7 +114,7 @@ pub struct Engine {
 impl Engine {
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        let desks = settings.symbols.iter().map(|symbol| (*symbol, Desk::new(*symbol, settings.time_scale.bar))).collect();
+        let desks = settings.watched().into_iter().map(|symbol| (symbol, Desk::new(symbol, settings.time_scale.bar))).collect();
         Self {
             health: Health::new(settings.health.clone()),
             memory: Memory::new(Shape::CURRENT, settings.graph_from as usize),
@@ -120,6 +127,7 @@ impl Engine {
             orders: Orders::default(),
             ledger: Ledger::default(),
             breakers: Breakers::default(),
+            guard: Guard::default(),
             models: Models::default(),
             balances: BTreeMap::new(),
             foreign: BTreeMap::new(),
@@ -221,6 +229,7 @@ impl Engine {
             self.alert(Severity::Critical, format!("the carried trading state can not be read: {error}"), out);
             self.halt(crate::trading::risk::HaltReason::StoreFailed, out);
         }
+        self.begin_limits(out);
         self.dirty = true;
     }
 
@@ -279,6 +288,7 @@ impl Engine {
                     && let Some(desk) = self.desks.get_mut(&warm.symbol)
                 {
                     desk.market.warm_up(&warm.candles);
+                    self.learn_correlation();
                 }
             }
             Learned::Finished => self.learning.finished = true,
@@ -310,6 +320,7 @@ impl Engine {
 
     /// What holds after every event: marks, questions to the venue, health, and the kept state.
     fn maintain(&mut self, out: &mut Vec<Effect>) {
+        self.follow_halt();
         if self.now.since(self.last_mark) >= MARK_EVERY {
             self.last_mark = self.now;
             self.mark(out);
@@ -319,6 +330,7 @@ impl Engine {
                 self.health.on_clock(offset, Span::ZERO, self.now);
             }
             self.report_health(out);
+            self.loosen_limits(out);
             for request in self.orders.questions(self.now) {
                 out.push(Effect::Send(request));
             }

@@ -8,7 +8,7 @@ use crate::protocol::Mode;
 use crate::trading::costs::{break_even_win_rate, expected_round_trip_bps};
 use crate::trading::decision::{DecisionRules, Exploration};
 use crate::trading::execution::ExecutionRules;
-use crate::trading::risk::Limits;
+use crate::trading::risk::{Actions, Limits, Sizing};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
@@ -18,6 +18,10 @@ pub struct Settings {
     pub quote: Asset,
     pub time_scale: TimeScale,
     pub limits: Limits,
+    #[serde(default)]
+    pub actions: Actions,
+    #[serde(default)]
+    pub sizing: Sizing,
     pub execution: ExecutionRules,
     pub decision: DecisionRules,
     /// Demo only.
@@ -25,6 +29,15 @@ pub struct Settings {
     pub health: HealthLimits,
     /// Episodes from which on recall asks the graph; below it scans exactly.
     pub graph_from: u32,
+}
+
+impl Settings {
+    /// Markets whose data is needed: those that are traded, and that of the quote coin's peg.
+    #[must_use]
+    pub fn watched(&self) -> Vec<Symbol> {
+        let peg = self.limits.stablecoin_symbol.filter(|peg| !self.symbols.contains(peg));
+        self.symbols.iter().copied().chain(peg).collect()
+    }
 }
 
 /// The decision bar, the bracket around an entry in units of volatility, and how long to hold.

@@ -44,6 +44,9 @@ impl Engine {
                 Some(HaltReason::BalanceMismatch { .. }) => self.mismatches().collect(),
                 _ => Vec::new(),
             },
+            limits: self.limit_views(),
+            halt: self.guard.halt_view(),
+            limit_answer: self.guard.answer().cloned(),
         }
     }
 
@@ -53,6 +56,7 @@ impl Engine {
         }
         match (self.stopping, self.reconciled && self.learning.finished) {
             (true, _) => TradingState::Stopping,
+            (_, true) if self.guard.is_reducing() => TradingState::Reducing { reason: self.guard.reducing_text() },
             (_, true) => TradingState::Active,
             _ => TradingState::Starting,
         }

@@ -24,6 +24,7 @@ impl Engine {
                 Step::Enter { qty, kind, taker } => {
                     if let Err(refusal) = self.open(symbol, qty, kind, taker, out) {
                         refused = Some(refusal);
+                        self.note_refusal(&refusal);
                         if let Some(trade) = self.desks.get_mut(&symbol).and_then(|d| d.trade.as_mut()) {
                             trade.stop_entering();
                         }

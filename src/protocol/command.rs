@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{LimitName, LimitValue};
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Command {
@@ -14,4 +16,9 @@ pub enum Command {
     Flatten,
     /// The program is about to stop: no new entries, resting entries are cancelled, positions stay.
     Stop,
+    /// A limit gets another value. A tighter one holds at once; a looser one must be `confirmed` (by the typed word) and holds after the
+    /// delay of the settings.
+    SetLimit { name: LimitName, value: LimitValue, confirmed: bool },
+    /// A looser value that waits for its delay is withdrawn.
+    KeepLimit { name: LimitName },
 }

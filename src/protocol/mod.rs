@@ -12,6 +12,7 @@ mod command;
 mod effect;
 mod event;
 mod history;
+mod limit;
 mod record;
 mod refusal;
 mod venue;
@@ -21,6 +22,7 @@ pub use command::Command;
 pub use effect::{Alert, Effect, Request, Severity};
 pub use event::{Blob, Carried, Event, Learned, ModelAdopted, ModelKind, ModelRole, Probe, RunOpened, Stamp, WarmUp};
 pub use history::{CandleSource, GapReason, GapRecord, GapState, HistoryPage, HistorySpan, Testimony, Witness};
+pub use limit::{Action, HaltView, LimitAnswer, LimitName, LimitState, LimitValue, LimitView, UnknownLimit};
 pub use record::{
     Account, CarryRecord, CostRecord, DecisionRecord, EvidenceRecord, FillRecord, GateRecord, HealthRecord, ModelRecord, NeighbourRecord,
     OrderRecord, OrderState, PostingRecord, Record, RunRecord, Verdict,

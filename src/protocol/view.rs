@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Alert, ModelKind, ModelRole, OrderState, Severity, Verdict};
+use super::{Alert, HaltView, LimitAnswer, LimitView, ModelKind, ModelRole, OrderState, Severity, Verdict};
 use crate::domain::{Asset, Bps, Candle, ClientOrderId, Interval, Level, Money, Price, Qty, Regime, RunId, Side, Span, Symbol, Timestamp};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -27,6 +27,10 @@ pub enum TradingState {
         reason: String,
     },
     Stopping,
+    /// A limit is being restored: positions are sold, the largest first, and nothing opens.
+    Reducing {
+        reason: String,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
@@ -75,6 +79,14 @@ pub struct View {
     /// What resuming would accept: filled while trading is halted because venue and books differ.
     #[serde(default)]
     pub mismatches: Vec<BalanceMismatch>,
+    /// Every limit, in the order of the table.
+    #[serde(default)]
+    pub limits: Vec<LimitView>,
+    /// The halt in force and how far it has come; `None` while trading.
+    #[serde(default)]
+    pub halt: Option<HaltView>,
+    #[serde(default)]
+    pub limit_answer: Option<LimitAnswer>,
 }
 
 /// An asset of which the venue holds another amount than the books say.

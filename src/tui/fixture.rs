@@ -66,6 +66,9 @@ pub fn trading() -> View {
             ..Counters::default()
         },
         mismatches: Vec::new(),
+        limits: Vec::new(),
+        halt: None,
+        limit_answer: None,
     }
 }
 

@@ -159,6 +159,7 @@ const fn sent_words(command: Command) -> &'static str {
         Command::Resume => "Asked the engine to resume: the top row shows when it has.",
         Command::Flatten => "Asked the engine to close everything: positions disappear as they are filled.",
         Command::Stop => "Asked the engine to stop.",
+        Command::SetLimit { .. } | Command::KeepLimit { .. } => "Asked the engine about a limit.",
     }
 }
 

@@ -16,7 +16,7 @@ use crate::health::HealthLimits;
 use crate::protocol::Mode;
 use crate::trading::decision::{DecisionRules, Exploration};
 use crate::trading::execution::ExecutionRules;
-use crate::trading::risk::Limits;
+use crate::trading::risk::{Actions, Limits, Sizing};
 use crate::venue::binance::OrderTransport;
 
 /// The whole configuration, as in `config/default.toml`.
@@ -29,6 +29,8 @@ pub struct Config {
     pub markets: MarketsConfig,
     pub time_scale: TimeScale,
     pub limits: Limits,
+    pub actions: Actions,
+    pub sizing: Sizing,
     pub execution: ExecutionRules,
     pub decision: DecisionRules,
     pub health: HealthLimits,
