@@ -18,7 +18,7 @@ use huracan::protocol::{
 use huracan::store::JournalEntry;
 use huracan::trading::decision::{DecisionRules, Exploration};
 use huracan::trading::execution::ExecutionRules;
-use huracan::trading::risk::Limits;
+use huracan::trading::risk::{Actions, Limits, Sizing};
 
 pub const RUN: RunId = RunId(0x5eed);
 const LATENCY: Span = Span::from_millis(50);
@@ -60,6 +60,8 @@ pub fn settings() -> Settings {
             max_clock_drift_ms: 500,
             ..Limits::default()
         },
+        actions: Actions::default(),
+        sizing: Sizing::default(),
         execution: ExecutionRules {
             entry_deadline_ms: 6_000,
             requote_after_ms: 500,

@@ -9,3 +9,4 @@ mod money;
 mod refusing;
 mod replay;
 mod restart;
+mod scenarios;
