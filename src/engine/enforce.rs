@@ -122,7 +122,8 @@ impl Engine {
     /// count as gone.
     fn reduce_to(&mut self, name: LimitName, out: &mut Vec<Effect>) {
         let Some(mut kept) = self.holdings() else { return };
-        let trade_of = |engine: &Self, symbol: &Symbol| engine.desks.get(symbol).and_then(|desk| desk.trade.as_ref()).map(|t| t.is_leaving());
+        let trade_of =
+            |engine: &Self, symbol: &Symbol| engine.desks.get(symbol).and_then(|desk| desk.trade.as_ref()).map(|t| t.is_leaving());
         kept.retain(|(symbol, _)| trade_of(self, symbol) != Some(true));
         let mut leaving = Vec::new();
         while self.size_of(name, &kept).is_some_and(|value| self.is_beyond(name, value)) {

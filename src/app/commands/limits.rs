@@ -35,7 +35,8 @@ pub fn limits(context: &Context, command: Option<&LimitsCommand>) -> Outcome {
 }
 
 fn named(text: &str) -> Outcome<LimitName> {
-    let nearest = || LimitName::ALL.iter().max_by(|a, b| strsim::jaro_winkler(a.key(), text).total_cmp(&strsim::jaro_winkler(b.key(), text)));
+    let nearest =
+        || LimitName::ALL.iter().max_by(|a, b| strsim::jaro_winkler(a.key(), text).total_cmp(&strsim::jaro_winkler(b.key(), text)));
     text.parse().map_err(|error| match nearest() {
         Some(near) => Failure::usage(format!("{error}; the nearest is {near}")),
         None => Failure::usage(error),

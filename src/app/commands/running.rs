@@ -94,7 +94,8 @@ fn stand_down(context: &Context, command: Command) -> Outcome {
     loop {
         let view = line.view()?;
         // A halt that was in force before is not asked for again; a flatten is.
-        let taken = matches!(view.trading, TradingState::Halted { .. }) && (command == Command::Halt || view.halt.as_ref().map(|h| h.asked) != before);
+        let taken = matches!(view.trading, TradingState::Halted { .. })
+            && (command == Command::Halt || view.halt.as_ref().map(|h| h.asked) != before);
         let fresh = view.halt.as_ref().filter(|halt| Some(halt.asked) != before);
         let outstanding = view.halt.as_ref().map_or(0, |halt| halt.outstanding);
         let done = taken && outstanding == 0;

@@ -66,7 +66,8 @@ pub fn limits_text(limits: &[LimitView]) -> String {
             limit.last_tripped.map_or_else(|| "-".to_owned(), |at| at.to_string()),
         ]
     }));
-    let waiting = limits.iter().filter_map(|limit| limit.pending.as_ref().map(|(value, due)| format!("{} will be {value} at {due}", limit.name)));
+    let waiting =
+        limits.iter().filter_map(|limit| limit.pending.as_ref().map(|(value, due)| format!("{} will be {value} at {due}", limit.name)));
     [table(&rows)].into_iter().chain(waiting).collect::<Vec<_>>().join("\n")
 }
 

@@ -96,8 +96,8 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::super::load;
-    use crate::trading::risk::ACTIONS;
     use crate::app::failure::ExitKind;
+    use crate::trading::risk::ACTIONS;
 
     fn refusal(set: &str) -> (ExitKind, String) {
         let failure = load(&[], std::iter::empty(), &[set.to_owned()]).expect_err(set);

@@ -197,7 +197,10 @@ mod tests {
         let (mut changes, mut limits) = begun();
         assert!(matches!(changes.ask(&mut limits, NAME, money("19"), false, at(0)), Asked::Refused(_)));
         assert!(matches!(changes.ask(&mut limits, NAME, LimitValue::Count(50), true, at(0)), Asked::Refused(_)));
-        assert!(matches!(changes.ask(&mut limits, LimitName::MaxDepegBps, LimitValue::Bps(Bps::from_bps(1)), true, at(0)), Asked::Refused(_)));
+        assert!(matches!(
+            changes.ask(&mut limits, LimitName::MaxDepegBps, LimitValue::Bps(Bps::from_bps(1)), true, at(0)),
+            Asked::Refused(_)
+        ));
         let position = LimitName::MaxPositionNotional;
         assert!(matches!(changes.ask(&mut limits, position, money("90"), true, at(0)), Asked::Waits(_)));
         assert_eq!(changes.ask(&mut limits, NAME, money("80"), false, at(1)), Asked::Holds);

@@ -122,7 +122,13 @@ pub const TABLE: &[LimitRow] = &[
     row!(MaxDailyLoss, Money, max_daily_loss, Up, "loss of the UTC day; halts"),
     row!(MaxDrawdownBps, Bps, max_drawdown_bps, Up, "fall from the equity's peak; halts"),
     row!(MaxLosingStreak, Count, ?max_losing_streak, Up, "losing trades in a row"),
-    row!(MaxVenueErrorsPerMinute, Count, ?max_venue_errors_per_minute, Up, "refusals, unknown outcomes and failures of the venue in a minute"),
+    row!(
+        MaxVenueErrorsPerMinute,
+        Count,
+        ?max_venue_errors_per_minute,
+        Up,
+        "refusals, unknown outcomes and failures of the venue in a minute"
+    ),
     row!(MaxUnprotected, MoneySeconds, ?max_unprotected, Up, "money x seconds without protection at the exchange; halts"),
 ];
 

@@ -104,7 +104,8 @@ mod tests {
     fn a_breach_trips_once_at_its_second_mark() {
         let mut watches = Watches::default();
         let marks = [(0, true), (999, true), (1_000, true), (2_000, true), (2_100, false), (2_200, true), (3_199, true), (3_200, true)];
-        let trips: Vec<i64> = marks.iter().filter(|(ms, breached)| watches.observe(NAME, at(*ms), *breached, false)).map(|(ms, _)| *ms).collect();
+        let trips: Vec<i64> =
+            marks.iter().filter(|(ms, breached)| watches.observe(NAME, at(*ms), *breached, false)).map(|(ms, _)| *ms).collect();
         assert_eq!(trips, [1_000, 3_200]);
         assert_eq!(watches.of(NAME).times, 2);
         assert!(!watches.observe(LimitName::MaxHeatBps, at(0), false, false));

@@ -11,7 +11,7 @@
 //! | `silence M` | no more quotes |
 //! | `trade M PRICE` | a public trade of a seller, large enough to fill what rests above |
 //! | `clock MS`, `store failed`, `credentials refused` | a probe, or what the venue says of our key |
-//! | `venue error`, `venue balance AMOUNT`, `venue overfill` | a failure, another quote balance, the last order filled twice |
+//! | `venue error`, `venue balance AMOUNT`, `venue overfill` | a failure, another quote balance until trading halts, the last order filled twice |
 //! | `unprotected MONEY` | what has no protection at the exchange |
 //! | `halt`, `resume`, `flatten`, `stop`, `limit NAME VALUE [loosen]`, `keep NAME` | a person |
 //! | `wait SECONDS` | time |
@@ -25,8 +25,8 @@ use huracan::app::status_text;
 use huracan::domain::{Balance, Bps, ExitReason, Level, MarketData, MarketUpdate, Price, PublicTrade, Qty, Quote, Span, Symbol, TradeId};
 use huracan::engine::Settings;
 use huracan::protocol::{
-    Command, Effect, Event, FailureKind, Learned, LimitName, LimitState, ModelRole, Probe, Record, Request, TradingState, Verdict, VenueEvent,
-    VenueFill, WarmUp,
+    Command, Effect, Event, FailureKind, Learned, LimitName, LimitState, ModelRole, Probe, Record, Request, TradingState, VenueEvent,
+    VenueFill, Verdict, WarmUp,
 };
 use huracan::trading::risk::{ACTIONS, Cause, LimitRow, Stop};
 
@@ -48,6 +48,8 @@ struct Story {
     updates: u64,
     /// Decisions that were looked at.
     seen: usize,
+    /// The quote balance that the venue states, whatever is so, until trading halts.
+    insists: Option<Qty>,
     was_quiet: bool,
     has_tripped: bool,
 }
@@ -81,6 +83,7 @@ impl Story {
             markets: BTreeMap::new(),
             updates: 1,
             seen: 0,
+            insists: None,
             was_quiet: false,
             has_tripped: false,
         }
@@ -108,7 +111,7 @@ impl Story {
             ["store", "failed"] => self.desk().apply(Event::Probe(Probe::Store { pending: 0, healthy: false })),
             ["credentials", "refused"] => self.fail(FailureKind::Credentials),
             ["venue", "error"] => self.fail(FailureKind::Server),
-            ["venue", "balance", amount] => self.balance(amount.parse().unwrap()),
+            ["venue", "balance", amount] => self.insists = amount.parse().ok(),
             ["venue", "overfill"] => self.overfill(),
             ["unprotected", money] => self.desk().session.engine.note_unprotected(money.parse().unwrap()),
             ["halt"] => self.desk().command(Command::Halt),
@@ -135,7 +138,8 @@ impl Story {
         let section = json.get_mut(section).unwrap_or_else(|| panic!("no section {key}"));
         let old = section.get(name).cloned().unwrap_or_default();
         let plain = serde_json::Value::String(value.to_owned());
-        let number = value.parse::<f64>().ok().and_then(|n| if n.fract() == 0.0 { serde_json::to_value(n as i64).ok() } else { Some(n.into()) });
+        let number =
+            value.parse::<f64>().ok().and_then(|n| if n.fract() == 0.0 { serde_json::to_value(n as i64).ok() } else { Some(n.into()) });
         let candidates = [Some(plain), number];
         let fits = candidates.into_iter().flatten().find_map(|candidate| {
             section[name] = candidate;
@@ -244,6 +248,10 @@ impl Story {
         let end = self.desk().now() + Span::from_millis(ms);
         while self.desk().now() < end {
             let next = (self.desk().now() + Span::from_millis(500)).min(end);
+            if let Some(free) = self.insists.filter(|_| self.desk.as_ref().unwrap().session.engine.counters().halts == 0) {
+                while self.desk().session.venue.pop_due(next).is_some() {}
+                self.balance(free);
+            }
             self.desk().session.advance(next);
             self.desk().session.apply(next, Event::Tick);
             let markets: Vec<Symbol> = self.markets.keys().copied().collect();
@@ -264,7 +272,8 @@ impl Story {
     fn until(&mut self, what: &str, count: usize) {
         for _ in 0..4 * PATIENCE {
             if self.count(what) == count {
-                return;
+                // What was sent arrives.
+                return self.wait(200);
             }
             self.wait(250);
         }
@@ -296,7 +305,9 @@ impl Story {
                 };
                 assert_eq!(state, **word, "{status}");
             }
-            [count @ ("entries" | "positions" | "closed"), wanted] => assert_eq!(self.count(count).to_string(), **wanted, "{line}\n{status}"),
+            [count @ ("entries" | "positions" | "closed"), wanted] => {
+                assert_eq!(self.count(count).to_string(), **wanted, "{line}\n{status}")
+            }
             ["exit", reason @ ..] => {
                 let exit: Option<ExitReason> = self.desk().costs().last().map(|cost| cost.exit);
                 assert_eq!(exit.map(|exit| exit.to_string()), Some(reason.join(" ")), "{status}");
@@ -368,10 +379,7 @@ fn every_limit_and_stop_has_a_scenario() {
 
 #[test]
 fn each_limit_is_quiet_trips_acts_and_is_shown() {
-    let failed: Vec<&str> = ACTIONS
-        .iter()
-        .filter(|row| std::panic::catch_unwind(|| tell(row.cause)).is_err())
-        .map(|row| row.cause.key())
-        .collect();
+    let failed: Vec<&str> =
+        ACTIONS.iter().filter(|row| std::panic::catch_unwind(|| tell(row.cause)).is_err()).map(|row| row.cause.key()).collect();
     assert!(failed.is_empty(), "these went otherwise: {failed:?}");
 }
