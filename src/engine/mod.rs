@@ -12,7 +12,8 @@
 //!    `tests/it/engine/refusing.rs::nothing_opens_while_the_user_stream_is_down_*`).
 //! 4. Trades, ledger and venue agree on the P&L (`tests/it/engine/money.rs::three_ways_to_count_the_same_money`).
 //! 5. A snapshot taken and restored continues the same trades (`tests/it/engine/restart.rs::a_restart_continues_the_open_trade`).
-//! 6. What is said late or again is mended or changes nothing (`tests/it/engine/late_news.rs`).
+//! 6. Each limit and each stop does what its table says (`tests/it/engine/scenarios.rs::each_limit_is_quiet_trips_acts_and_is_shown`).
+//! 7. What is said late or again is mended or changes nothing (`tests/it/engine/late_news.rs`).
 //!
 //! *Never*: a clock, a socket, a file, a thread, the environment, an unseeded random number, a map with a random order.
 

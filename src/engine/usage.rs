@@ -5,7 +5,7 @@ use super::desk::Desk;
 use crate::domain::{Bps, Money, Price, Qty, Side, Span, Symbol};
 use crate::protocol::{LimitName, LimitValue, Refusal, VenueEvent, VenueRefusal};
 use crate::trading::execution::Purpose;
-use crate::trading::risk::{Correlation, PortfolioRisk, limit_of};
+use crate::trading::risk::{Correlation, MIN_BARS, PortfolioRisk, limit_of};
 
 const MINUTE: Span = Span::from_secs(60);
 
@@ -171,7 +171,7 @@ impl Engine {
         }
     }
 
-    /// History came: how markets move together is learned from what is known of all of them, unless more is known already.
+    /// History came: how markets move together is learned from what is known of all of them, unless something newer is known.
     pub(super) fn learn_correlation(&mut self) {
         let mut closes: Vec<_> = self
             .desks
@@ -183,7 +183,8 @@ impl Engine {
         for (time, symbol, close) in closes {
             learned.on_close(symbol, self.settings.time_scale.bar, time, close);
         }
-        if learned.bars() >= self.guard.correlation.bars() {
+        let known = &self.guard.correlation;
+        if learned.newest() >= known.newest() && (learned.bars() >= MIN_BARS || known.bars() < MIN_BARS) {
             self.guard.correlation = learned;
         }
     }

@@ -28,6 +28,10 @@ pub fn engine_settings(config: &Config, mode: Mode, replay: bool) -> Settings {
         // Neither the synthetic market nor stored data has the coin's own market.
         limits.stablecoin_symbol = None;
     }
+    if replay {
+        // A recording may hold differences alone: there is nothing to compare them with.
+        limits.max_quote_book_gap_bps = None;
+    }
     Settings {
         mode,
         symbols: symbols.to_vec(),

@@ -78,6 +78,12 @@ impl Correlation {
         self.row.1.push((symbol, change));
     }
 
+    /// The newest bar that was counted.
+    #[must_use]
+    pub fn newest(&self) -> Timestamp {
+        self.row.0
+    }
+
     /// Bars that some estimate has seen.
     #[must_use]
     pub fn bars(&self) -> u32 {
