@@ -60,6 +60,11 @@ pub enum Command {
     Memory(MemoryCommand),
     /// How the running box stands.
     Status,
+    /// The limits of the running box: how far each is used, and their change.
+    Limits {
+        #[command(subcommand)]
+        command: Option<LimitsCommand>,
+    },
     /// Stop opening in the running box; done when the venue has confirmed every cancel.
     Halt,
     /// Let the running box open again.
@@ -366,6 +371,20 @@ pub enum LadderCommand {
     Climb,
     /// Go one rung down.
     StepBack,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum LimitsCommand {
+    /// Change a limit: tighter at once; looser with `--confirm loosen`, after limits.loosen_delay_ms.
+    Set {
+        name: String,
+        value: String,
+        /// The word that loosens.
+        #[arg(long, value_name = "WORD")]
+        confirm: Option<String>,
+    },
+    /// Withdraw a looser value that is still waiting.
+    Keep { name: String },
 }
 
 #[derive(Debug, Subcommand)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Engine, Fingerprint, fingerprint};
+use super::{Engine, Fingerprint, Guard, fingerprint};
 use crate::domain::{Asset, ClientOrderId, Money, Qty, Symbol, Timestamp};
 use crate::protocol::{CarryRecord, Effect, Record};
 use crate::trading::currency::FxMarks;
@@ -31,6 +31,9 @@ pub struct Snapshot {
     pub ladder: Option<Ladder>,
     #[serde(default)]
     pub fx: FxMarks,
+    /// Limits that people changed, how often each tripped, the halt under way, and how markets move together.
+    #[serde(default)]
+    pub guard: Guard,
 }
 
 impl Snapshot {
@@ -90,6 +93,7 @@ impl Engine {
             start_equity: self.start_equity,
             ladder: self.ladder.clone(),
             fx: self.fx.clone(),
+            guard: self.guard.clone(),
         }
     }
 
@@ -122,6 +126,7 @@ impl Engine {
         self.start_equity = snapshot.start_equity;
         self.ladder = snapshot.ladder;
         self.fx = snapshot.fx;
+        self.guard = snapshot.guard;
         for (symbol, dust_qty, dust_cost, last_exit) in snapshot.desks {
             if let Some(desk) = self.desks.get_mut(&symbol) {
                 (desk.dust_qty, desk.dust_cost, desk.last_exit) = (dust_qty, dust_cost, last_exit);

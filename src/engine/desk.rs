@@ -4,6 +4,7 @@ use super::quotes::Quoting;
 use crate::domain::{Instrument, Interval, Money, Price, Qty, Symbol, Timestamp};
 use crate::market::MarketState;
 use crate::trading::execution::{Touch, Trade};
+use crate::trading::risk::executable_price;
 
 #[derive(Debug)]
 pub(super) struct Desk {
@@ -42,6 +43,11 @@ impl Desk {
         let book = self.market.book();
         let (bid, ask) = (book.best_bid()?.price, book.best_ask()?.price);
         (bid < ask).then_some(Touch { bid, ask })
+    }
+
+    /// What `qty` of it is worth a piece: the price at which all of it could be sold now, or the last price while there is no book.
+    pub fn executable(&self, qty: Qty) -> Option<Price> {
+        executable_price(self.market.book().bid_levels(), qty).or_else(|| self.mark())
     }
 
     /// What holdings are counted at: the mid, or the last price while there is no valid book.

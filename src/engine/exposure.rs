@@ -31,6 +31,7 @@ impl Engine {
             let price = desk.mark().unwrap_or_else(|| trade.entry.average_price());
             amount += price.notional(exposed).unwrap_or_default();
         }
+        self.breakers.on_unprotected(now, amount);
         let e = &mut self.exposed;
         if e.looked > Timestamp::EPOCH {
             let seconds = Qty::from_raw(i128::from(now.since(e.looked).nanos()));

@@ -3,6 +3,7 @@
 //! *Takes / gives*: `apply(stamp, event, &mut effects)`; `next_deadline`, `snapshot`, `fingerprint`, `view` to look at it.
 //! Reading order: `settings`, `desk` (one market), `market_news`, `quotes` (fill facts, advice, order costs), `evaluate` (a bar closes:
 //! decide), `work` (drive a trade), `quote_orders` (buy and sell by advice), `venue_news`, `commands`, `books` (equity and P&L), `exposure`,
+//! `usage` (how far each limit is used), `enforce` (what is done at one), `limits` (shown and changed), `guard` (what they remember),
 //! `ladder` (going live gradually), `carry` (what survives a restart), `view`.
 //!
 //! Invariants
@@ -16,6 +17,7 @@
 //! 7. Quotes are followed to their end without an order (`quotes::tests::a_bar_follows_a_quote_and_its_sample_is_kept`).
 //! 8. The ladder is climbed by its evidence, thrown back by its stops, and kept (`tests/it/engine/ladder.rs`).
 //! 9. What is held is guarded by the venue (`tests/it/engine/guard.rs`).
+//! 10. Each limit and each stop does what its table says (`tests/it/engine/scenarios.rs::each_limit_is_quiet_trips_acts_and_is_shown`).
 //!
 //! *Never*: a clock, a socket, a file, a thread, the environment, an unseeded random number, a map with a random order.
 
@@ -24,15 +26,19 @@ mod carry;
 mod commands;
 mod currency;
 mod desk;
+mod enforce;
 mod evaluate;
 mod exposure;
 mod fingerprint;
 mod forecast;
+mod guard;
 mod ladder;
+mod limits;
 mod market_news;
 mod quote_orders;
 mod quotes;
 mod settings;
+mod usage;
 mod venue_news;
 mod view;
 mod work;
@@ -42,6 +48,7 @@ use std::collections::{BTreeMap, VecDeque};
 pub use books::PnlReport;
 pub use carry::{Snapshot, journal_form};
 pub use fingerprint::Fingerprint;
+pub use guard::Guard;
 pub use settings::{Settings, TimeScale};
 
 use crate::domain::{Asset, Balance, ClientOrderId, Instrument, Money, Qty, RunId, Span, Symbol, Timestamp};
@@ -86,6 +93,7 @@ pub struct Engine {
     ladder: Option<Ladder>,
     /// Rates of the account's own currency.
     fx: FxMarks,
+    guard: Guard,
     models: Models,
     memory: Memory,
     health: Health,
@@ -128,7 +136,7 @@ pub struct Engine {
 impl Engine {
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        let desks = settings.symbols.iter().map(|symbol| (*symbol, Desk::new(*symbol, settings.time_scale.bar))).collect();
+        let desks = settings.watched().into_iter().map(|symbol| (symbol, Desk::new(symbol, settings.time_scale.bar))).collect();
         Self {
             health: Health::new(settings.health.clone()),
             memory: Memory::new(Shape::CURRENT, settings.graph_from as usize),
@@ -144,6 +152,7 @@ impl Engine {
             breakers: Breakers::default(),
             ladder: None,
             fx: FxMarks::default(),
+            guard: Guard::default(),
             models: Models::default(),
             balances: BTreeMap::new(),
             foreign: BTreeMap::new(),
@@ -248,6 +257,7 @@ impl Engine {
             self.halt(crate::trading::risk::HaltReason::StoreFailed, out);
         }
         self.open_ladder();
+        self.begin_limits(out);
         self.dirty = true;
     }
 
@@ -308,6 +318,7 @@ impl Engine {
                     && let Some(desk) = self.desks.get_mut(&warm.symbol)
                 {
                     desk.market.warm_up(&warm.candles);
+                    self.learn_correlation();
                 }
             }
             Learned::Finished => self.learning.finished = true,
@@ -340,6 +351,7 @@ impl Engine {
 
     /// What holds after every event: marks, questions to the venue, health, and the kept state.
     fn maintain(&mut self, first: usize, out: &mut Vec<Effect>) {
+        self.follow_halt();
         if self.now.since(self.last_mark) >= MARK_EVERY {
             self.last_mark = self.now;
             self.mark(out);
@@ -351,6 +363,7 @@ impl Engine {
                 self.health.on_clock(offset, Span::ZERO, self.now);
             }
             self.report_health(out);
+            self.loosen_limits(out);
             for request in self.orders.questions(self.now) {
                 out.push(Effect::Send(request));
             }

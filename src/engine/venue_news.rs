@@ -20,6 +20,7 @@ const COMPARE_EVERY: Span = Span::from_secs(60);
 
 impl Engine {
     pub(super) fn on_venue(&mut self, news: VenueEvent, out: &mut Vec<Effect>) {
+        self.note_venue_error(&news);
         match news {
             VenueEvent::Instruments(instruments) => {
                 for instrument in instruments {

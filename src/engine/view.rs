@@ -47,6 +47,9 @@ impl Engine {
             },
             ladder: self.ladder_view(),
             account: self.account_view(&pnl),
+            limits: self.limit_views(),
+            halt: self.guard.halt_view(),
+            limit_answer: self.guard.answer().cloned(),
         }
     }
 
@@ -56,6 +59,7 @@ impl Engine {
         }
         match (self.stopping, self.reconciled && self.learning.finished) {
             (true, _) => TradingState::Stopping,
+            (_, true) if self.guard.is_reducing() => TradingState::Reducing { reason: self.guard.reducing_text() },
             (_, true) => TradingState::Active,
             _ => TradingState::Starting,
         }

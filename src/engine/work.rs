@@ -76,6 +76,7 @@ impl Engine {
     /// An entry that risk refuses ends; what was bought of it stays.
     fn unless_refused(&mut self, symbol: Symbol, bought: Result<(), Refusal>) -> Option<Refusal> {
         let refusal = bought.err()?;
+        self.note_refusal(&refusal);
         if let Some(trade) = self.desks.get_mut(&symbol).and_then(|d| d.trade.as_mut()) {
             trade.stop_entering();
         }

@@ -14,6 +14,7 @@ mod effect;
 mod event;
 mod history;
 mod ladder;
+mod limit;
 mod quoting;
 mod record;
 mod refusal;
@@ -26,6 +27,7 @@ pub use effect::{Alert, Effect, Request, Severity};
 pub use event::{Blob, Carried, Event, Learned, ModelAdopted, ModelKind, ModelRole, Probe, RunOpened, Stamp, WarmUp};
 pub use history::{CandleSource, GapReason, GapRecord, GapState, HistoryPage, HistorySpan, Testimony, Witness};
 pub use ladder::{LadderView, Rung, RungChange, RungGate, RungReason};
+pub use limit::{Action, HaltView, LimitAnswer, LimitName, LimitState, LimitValue, LimitView, UnknownLimit};
 pub use quoting::{
     FILL_FEATURES, FillCoefficients, FillFacts, FillModelLearned, FillSampleRecord, Markouts, OrderCostRecord, ParentPurpose, PlannedQuote,
     QuoteOption, TakerCounterfactual,

@@ -69,6 +69,9 @@ pub fn trading() -> View {
         },
         mismatches: Vec::new(),
         exposed: ExposedView::default(),
+        limits: Vec::new(),
+        halt: None,
+        limit_answer: None,
     }
 }
 

@@ -19,7 +19,7 @@ use huracan::store::JournalEntry;
 use huracan::trading::costs::MakerRules;
 use huracan::trading::decision::{DecisionRules, Exploration};
 use huracan::trading::execution::ExecutionRules;
-use huracan::trading::risk::Limits;
+use huracan::trading::risk::{Actions, Limits, Sizing};
 
 pub const RUN: RunId = RunId(0x5eed);
 const LATENCY: Span = Span::from_millis(50);
@@ -61,6 +61,8 @@ pub fn settings() -> Settings {
             max_clock_drift_ms: 500,
             ..Limits::default()
         },
+        actions: Actions::default(),
+        sizing: Sizing::default(),
         execution: ExecutionRules {
             entry_deadline_ms: 6_000,
             requote_after_ms: 500,

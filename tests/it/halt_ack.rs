@@ -59,7 +59,8 @@ fn start() -> Site {
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         // Another test of this process was first.
     }
-    let client = RestClient::new(Endpoint::from_rest_url(&rest).unwrap(), Some(Credentials::new(&key, &secret)), monotonic_clock()).unwrap();
+    let client =
+        RestClient::new(Endpoint::from_rest_url(&rest).unwrap(), Some(Credentials::new(&key, &secret)), monotonic_clock()).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     Site { _exchange: Killed(exchange), _trader: Killed(trader), folder, rest, runtime, client }
 }

@@ -18,7 +18,7 @@ use crate::trading::costs::MakerRules;
 use crate::trading::currency::AccountCurrency;
 use crate::trading::decision::{DecisionRules, Exploration};
 use crate::trading::execution::ExecutionRules;
-use crate::trading::risk::{LadderRules, Limits};
+use crate::trading::risk::{Actions, LadderRules, Limits, Sizing};
 use crate::venue::binance::OrderTransport;
 
 /// The whole configuration, as in `config/default.toml`.
@@ -33,6 +33,8 @@ pub struct Config {
     pub limits: Limits,
     pub ladder: LadderRules,
     pub account: AccountConfig,
+    pub actions: Actions,
+    pub sizing: Sizing,
     pub execution: ExecutionRules,
     pub maker: MakerRules,
     pub decision: DecisionRules,

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use crate::domain::{Asset, Balance, ClientOrderId, Instrument, MarketUpdate, NewOrder, OrderStatus, Qty, Span, Symbol, Timestamp};
 use crate::engine::Snapshot;
 use crate::matching::{
-    AccountId, DelayQueue, Exchange, ExchangeConfig, Leg, ListRequest, OrderRef, OrderView, Reject, Report, ReportKind, Terms, TradeFilter,
+    AccountId, DelayQueue, Exchange, ExchangeConfig, Leg, ListRequest, OrderRef, OrderView, Reject, Report, ReportKind, Rules, Terms,
+    TradeFilter,
 };
 use crate::protocol::{FailureKind, Request, Stream, VenueEvent, VenueFill, VenueOrder, VenueRefusal};
 
@@ -111,6 +112,11 @@ impl PaperVenue {
     #[must_use]
     pub fn balances(&self) -> Vec<Balance> {
         self.exchange.balances(ACCOUNT)
+    }
+
+    /// From now on the venue's filters of a market are these.
+    pub fn set_rules(&mut self, symbol: Symbol, rules: Rules) {
+        self.exchange.set_rules(symbol, rules);
     }
 
     /// Orders that rest or wait there, as the venue has them.

@@ -12,4 +12,5 @@ mod money;
 mod refusing;
 mod replay;
 mod restart;
+mod scenarios;
 mod shocks;

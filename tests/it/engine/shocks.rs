@@ -60,7 +60,8 @@ fn zeros_in_the_market_change_nothing_but_the_count_of_bad_data() {
     desk.run_until("a holding", holding);
     let symbol = desk.trades()[0].symbol;
     let zero = Level { price: Price::ZERO, qty: Qty::ZERO };
-    let trade = huracan::domain::PublicTrade { id: huracan::domain::TradeId(u64::MAX), price: Price::ZERO, qty: Qty::ZERO, buyer_is_maker: true };
+    let trade =
+        huracan::domain::PublicTrade { id: huracan::domain::TradeId(u64::MAX), price: Price::ZERO, qty: Qty::ZERO, buyer_is_maker: true };
     let bad = [
         MarketData::Quote(huracan::domain::Quote { update_id: u64::MAX, bid: zero, ask: zero }),
         MarketData::Trade(trade),
@@ -98,6 +99,8 @@ fn a_dead_disk_stops_openings_and_lets_cancels_guards_and_exits_go() {
     assert_eq!(places(|r| matches!(r, Request::Place { opening: true, .. } | Request::PlaceList { opening: true, .. })), 0);
     assert!(places(|r| matches!(r, Request::PlaceList { opening: false, .. })) > 0, "the guard was placed again");
     let market = |kind: OrderKind| kind == OrderKind::Market;
-    let sold = desk.effects().iter().any(|e| matches!(e, Effect::Send(Request::Replace { order, .. } | Request::Place { order, opening: false }) if market(order.kind)));
+    let sold = desk.effects().iter().any(
+        |e| matches!(e, Effect::Send(Request::Replace { order, .. } | Request::Place { order, opening: false }) if market(order.kind)),
+    );
     assert!(sold || desk.session.engine.counters().trades_closed > 0);
 }
