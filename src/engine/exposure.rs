@@ -27,7 +27,7 @@ impl Engine {
         let mut amount = Money::ZERO;
         for (symbol, desk) in &self.desks {
             let (Some(trade), Some(instrument)) = (desk.trade.as_ref(), desk.instrument.as_ref()) else { continue };
-            let exposed = trade.exposed(&Cover::of(&self.orders, *symbol), instrument);
+            let exposed = trade.exposed(&Cover::of(&self.orders, *symbol, now), instrument);
             let price = desk.mark().unwrap_or_else(|| trade.entry.average_price());
             amount += price.notional(exposed).unwrap_or_default();
         }

@@ -5,7 +5,7 @@ use super::desk::Desk;
 use crate::domain::{Bps, ClientOrderId, Episode, ExitReason, Money, NewOrder, OrderKind, Price, Qty, Side, Span, Symbol};
 use crate::protocol::{CostRecord, Effect, Record, Refusal, Request, Severity};
 use crate::trading::costs::{Reference, breakdown, touch_for};
-use crate::trading::execution::{Bracket, Decided, Phase, Purpose, Scene, Step, Touch, Trade};
+use crate::trading::execution::{Bracket, Cover, Decided, Phase, Purpose, Scene, Step, Touch, Trade};
 use crate::trading::risk::approve;
 
 /// Steps one event may cause in one market; more would be a loop.
@@ -19,7 +19,10 @@ impl Engine {
             let desk = self.desks.get_mut(&symbol)?;
             let touch = desk.touch();
             let instrument = desk.instrument.as_ref()?;
-            let trade = desk.trade.as_mut()?;
+            let Some(trade) = desk.trade.as_mut() else {
+                self.remove_strays(symbol, out);
+                return refused;
+            };
             let (execution, maker) = (&self.settings.execution, &self.settings.maker);
             let scene = Scene { now: self.now, touch, instrument, orders: &self.orders, rules: execution, maker };
             let phase = trade.phase;
@@ -71,6 +74,17 @@ impl Engine {
             self.dirty = true;
         }
         refused
+    }
+
+    /// Guards without a position guard nothing: somebody's late word revived them.
+    fn remove_strays(&mut self, symbol: Symbol, out: &mut Vec<Effect>) {
+        if self.orders.live_of(symbol).next().is_none() {
+            return;
+        }
+        let cover = Cover::of(&self.orders, symbol, self.now);
+        for stray in cover.guards.iter().filter(|g| !g.awaited && g.purpose != Purpose::Exit) {
+            self.cancel(stray.by, out);
+        }
     }
 
     /// An entry that risk refuses ends; what was bought of it stays.

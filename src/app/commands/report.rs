@@ -12,6 +12,7 @@ use crate::app::failure::Outcome;
 use crate::app::output::table;
 use crate::domain::{Asset, ExitReason, Money, Price, Qty, Symbol, Timestamp};
 use crate::engine::Snapshot;
+use crate::learning::order_costs::{CostSummary, summary};
 use crate::learning::{Books, DayRow, PnlTable, Strategy, StrategyRow, Sums, SymbolRow, TradeSums, Transfer, pnl_table, strategy};
 use crate::protocol::{Account, AccountView, CostRecord, FxMark, Mode};
 use crate::store::Store;
@@ -55,6 +56,8 @@ struct AccountReport {
     net_marked: Option<Money>,
     other_fees: Vec<(Asset, Qty)>,
     trades: Vec<TradeLine>,
+    /// What orders cost, beside having taken at once.
+    order_costs: CostSummary,
 }
 
 #[derive(Debug, Serialize)]
@@ -121,7 +124,8 @@ fn account(store: &Store, since: Timestamp, now: Timestamp, currency: Option<&Ac
     let rates = Rates { marks: state.map(|state| state.fx).unwrap_or_default(), currency, now };
     let trades = costs.iter().filter(|cost| cost.exit_time >= since).map(|cost| trade(cost, &strays)).collect();
     let scope = store.scope();
-    Ok(Some(assembled((scope.mode, scope.venue.clone(), scope.account.clone()), quote, table, &rates, &marks, trades)))
+    let report = assembled((scope.mode, scope.venue.clone(), scope.account.clone()), quote, table, &rates, &marks, trades);
+    Ok(Some(AccountReport { order_costs: summary(&store.order_costs(since)?), ..report }))
 }
 
 /// Trades that a stray fill opened remember no situation.
@@ -222,6 +226,7 @@ fn assembled(
         net_marked: table.unrealised.map(|unrealised| table.net + unrealised),
         other_fees: table.other_fees,
         trades,
+        order_costs: CostSummary::default(),
     }
 }
 
@@ -280,6 +285,9 @@ fn account_text(report: &AccountReport) -> String {
     if !report.other_fees.is_empty() {
         let paid: Vec<String> = report.other_fees.iter().map(|(asset, qty)| format!("{qty} {asset}")).collect();
         parts.push(format!("fees in other assets, valued at today's marks: {}", paid.join(", ")));
+    }
+    if report.order_costs.parents > 0 {
+        parts.extend(report.order_costs.lines());
     }
     parts.join("\n")
 }

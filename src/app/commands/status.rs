@@ -1,7 +1,7 @@
 //! How the running box stands, as text: state, halt, limits, positions, orders.
 
 use crate::app::output::table;
-use crate::domain::Money;
+use crate::domain::{Money, Span};
 use crate::protocol::{HaltView, LimitView, TradingState, View};
 
 /// What `huracan status` prints.
@@ -35,6 +35,10 @@ pub fn status_text(view: &View) -> String {
             vec![p.symbol.to_string(), p.qty.to_string(), p.entry_price.to_string(), mark, money(p.unrealised)]
         }));
         lines.push(table(&rows));
+    }
+    if view.exposed.longest > Span::ZERO {
+        let (now, longest) = (view.exposed.now, view.exposed.longest.millis());
+        lines.push(format!("without a stop at the exchange: {now:.2} now, at most {longest} ms in a row since the start"));
     }
     if !view.orders.is_empty() {
         let mut rows = vec![["order", "symbol", "side", "quantity", "price", "filled", "state"].map(str::to_owned).to_vec()];

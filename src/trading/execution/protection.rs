@@ -1,12 +1,16 @@
 //! What the venue guards by itself: a holding's stops and targets, as the venue's own words have them.
 //!
 //! A guard is a pair of which one cancels the other. It protects while its stop lives and its target has not begun to fill (the venue ends
-//! the stop then); it claims its coins as long as any of it may trade, so that nothing is sold twice.
+//! the stop then); it claims its coins as long as any of it may trade, so that nothing is sold twice. A guard of which the venue has never
+//! spoken claims them for a few seconds only: should it live after all, its coins are locked there, and a second sale of them is refused.
 
 use super::order::{Leg, Listed, Order, Purpose};
 use super::orders::Orders;
-use crate::domain::{ClientOrderId, Instrument, NewOrder, OrderKind, Price, Qty, Side, Symbol, Timestamp};
+use crate::domain::{ClientOrderId, Instrument, NewOrder, OrderKind, Price, Qty, Side, Span, Symbol, Timestamp};
 use crate::protocol::OrderState;
+
+/// After so long without a word a guard may not be there.
+const DOUBTED_AFTER: Span = Span::from_secs(5);
 
 /// Target and stop as they will be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +53,7 @@ pub struct Cover {
 
 impl Cover {
     #[must_use]
-    pub fn of(orders: &Orders, symbol: Symbol) -> Self {
+    pub fn of(orders: &Orders, symbol: Symbol, now: Timestamp) -> Self {
         let mut groups: Vec<(Option<ClientOrderId>, Vec<&Order>)> = Vec::new();
         for order in orders.live_of(symbol).filter(|o| o.new.side == Side::Sell && !orders.is_pending(o)) {
             let list = order.listed.map(|listed| listed.list);
@@ -58,7 +62,7 @@ impl Cover {
                 None => groups.push((list, vec![order])),
             }
         }
-        let guards = groups.into_iter().filter_map(|(list, legs)| guard(orders, list, &legs));
+        let guards = groups.into_iter().filter_map(|(list, legs)| guard(orders, list, &legs, now));
         Self { guards: guards.collect() }
     }
 
@@ -97,7 +101,7 @@ pub(super) fn slack(held: Qty) -> Qty {
     Qty::from_raw(held.raw() / 200)
 }
 
-fn guard(orders: &Orders, list: Option<ClientOrderId>, legs: &[&Order]) -> Option<Guard> {
+fn guard(orders: &Orders, list: Option<ClientOrderId>, legs: &[&Order], now: Timestamp) -> Option<Guard> {
     let of = |leg| orders.all.values().find(|o| list.is_some() && o.listed == list.map(|list| Listed { list, leg }));
     // One filled: the venue ends the other by itself.
     if [of(Leg::Above), of(Leg::Below)].into_iter().flatten().any(|o| o.state == OrderState::Filled) {
@@ -106,11 +110,13 @@ fn guard(orders: &Orders, list: Option<ClientOrderId>, legs: &[&Order]) -> Optio
     let begun = legs.iter().find(|o| o.filled.is_positive());
     let first = begun.or(legs.first())?;
     let target_begun = begun.is_some_and(|o| o.purpose == Purpose::Target);
+    let most = legs.iter().map(|o| o.remaining()).max().unwrap_or_default();
+    let doubted = legs.iter().all(|o| o.order_id.is_none() && now.since(o.created) >= DOUBTED_AFTER);
     let is_live = |o: &Order| matches!(o.state, OrderState::Open | OrderState::PartiallyFilled);
     Some(Guard {
         by: first.new.id,
         purpose: first.purpose,
-        claimed: begun.map_or_else(|| legs.iter().map(|o| o.remaining()).max().unwrap_or_default(), |o| o.remaining()),
+        claimed: if doubted { Qty::ZERO } else { begun.map_or(most, |o| o.remaining()) },
         stopped: !target_begun && legs.iter().any(|o| o.purpose == Purpose::Stop && is_live(o)),
         awaited: legs.iter().any(|o| matches!(o.state, OrderState::Submitted | OrderState::CancelSent | OrderState::Unknown)),
         target: legs.iter().find(|o| o.purpose == Purpose::Target).and_then(|o| o.new.kind.price()),

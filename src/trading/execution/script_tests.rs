@@ -55,13 +55,15 @@ struct Desk {
     sequence: u64,
     steps: Vec<String>,
     maker: MakerRules,
+    /// The venue says nothing.
+    silent: bool,
 }
 
 impl Desk {
     /// Leaves at the market, whatever the reason.
     fn new() -> Self {
         let maker = MakerRules { enabled: false, ..MakerRules::default() };
-        Self { trade: trade(), orders: Orders::default(), sequence: 0, steps: Vec::new(), maker }
+        Self { trade: trade(), orders: Orders::default(), sequence: 0, steps: Vec::new(), maker, silent: false }
     }
 
     /// Bought as a whole at 100, guarded by 3 and 4.
@@ -155,7 +157,7 @@ impl Desk {
     }
 
     fn accepted(&mut self, ids: &[ClientOrderId], ms: i64) {
-        for id in ids {
+        for id in ids.iter().filter(|_| !self.silent) {
             self.orders.accepted(*id, OrderId(id.sequence), at(ms));
         }
     }
@@ -211,7 +213,7 @@ impl Desk {
     }
 
     fn cover(&self) -> Cover {
-        Cover::of(&self.orders, self.trade.symbol)
+        Cover::of(&self.orders, self.trade.symbol, at(0))
     }
 }
 
@@ -296,6 +298,17 @@ fn the_clock_and_a_request_end_a_holding() {
     asked.trade.request_exit(ExitReason::Flatten);
     asked.see(20, "100");
     assert_eq!(asked.steps[1..], ["20 replace 3", "20 exit 5 1"]);
+}
+
+#[test]
+fn a_guard_of_which_nothing_is_heard_stops_no_sale_for_long() {
+    let mut desk = Desk::holding();
+    desk.canceled(3, 1_000);
+    desk.silent = true;
+    desk.see(1_010, "100").see(2_000, "99.4");
+    assert_eq!(desk.steps[1..], ["1010 target 5 1 @ 101 / 99.5"], "it may be there, and its coins with it");
+    desk.see(6_009, "99.4").see(6_010, "99.4");
+    assert_eq!(desk.steps[2..], ["6010 exit 7 1"], "should it be there after all, the venue refuses");
 }
 
 #[test]

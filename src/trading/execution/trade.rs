@@ -246,7 +246,7 @@ impl Trade {
 
     /// What to do now.
     pub fn drive(&mut self, scene: &Scene) -> Step {
-        let cover = Cover::of(scene.orders, self.symbol);
+        let cover = Cover::of(scene.orders, self.symbol, scene.now);
         self.exposed_since = exposed_since(self.exposed_since, self.exposed(&cover, scene.instrument), scene.now);
         let beyond = scene.touch.is_some_and(|t| self.stop.is_some_and(|stop| t.bid <= stop));
         self.stop_seen = beyond.then(|| self.stop_seen.unwrap_or(scene.now));
