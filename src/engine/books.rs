@@ -101,7 +101,7 @@ impl Engine {
         self.desks.get(&self.symbol_of(asset)?)?.mark()
     }
 
-    /// What all that is held of an asset could be sold for now, a piece.
+    /// The price of a piece if all that is held of an asset were sold at once.
     fn executable_of(&self, asset: Asset) -> Option<Price> {
         self.desks.get(&self.symbol_of(asset)?)?.executable(self.ledger.venue_balance(asset))
     }

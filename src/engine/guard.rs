@@ -61,7 +61,7 @@ impl Guard {
 }
 
 impl Engine {
-    /// A halt was asked for now: what it has to end is counted from here.
+    /// A halt begins: what it has to end is counted from here.
     pub(super) fn note_halt(&mut self, reason: String, flatten: bool) {
         let (entries, outstanding) = self.outstanding(flatten);
         let note = HaltNote { reason, asked: self.now, flatten, entries, cancelled: 0, outstanding, last_ack: None };

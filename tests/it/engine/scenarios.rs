@@ -1,4 +1,4 @@
-//! One small story for each limit and each stop, told line by line in `tests/data/scenarios`: quiet before, tripped, acted upon, and shown by
+//! One small story for each limit and each stop, told line by line in the files of tests/data/scenarios: quiet before, tripped, acted upon, and shown by
 //! `huracan status`. Prices are bps from the market's price at the start, spreads are bps.
 //!
 //! | line | what happens |
@@ -197,7 +197,8 @@ impl Story {
     fn touch(&self, market: Symbol, mid: i64, spread: i64) -> (Price, Price) {
         let half = Bps::from_raw(spread * 5_000);
         let mid = self.at(market, mid);
-        let grain = 10_000_i64;
+        // The traded markets have ticks of a cent; a coin at its peg has finer ones.
+        let grain = if mid.raw() > 1_000_000_000 { 1_000_000_i64 } else { 10_000 };
         let snap = |price: Price| Price::from_raw(price.raw() / grain * grain);
         let bid = snap(mid.shifted(-half));
         (bid, snap(mid.shifted(half)).max(bid + Price::from_raw(grain)))
@@ -259,8 +260,11 @@ impl Story {
     fn wait(&mut self, ms: i64) {
         let end = self.desk().now() + Span::from_millis(ms);
         while self.desk().now() < end {
-            let next = (self.desk().now() + Span::from_millis(500)).min(end);
-            if let Some(free) = self.insists.filter(|_| self.desk.as_ref().unwrap().session.engine.counters().halts == 0) {
+            let insists = self.insists.filter(|_| self.desk.as_ref().unwrap().session.engine.counters().halts == 0);
+            // An answer of the venue takes 100 ms: in shorter steps none goes by unseen.
+            let step = Span::from_millis(if insists.is_some() { 50 } else { 500 });
+            let next = (self.desk().now() + step).min(end);
+            if let Some(free) = insists {
                 while self.desk().session.venue.pop_due(next).is_some() {}
                 self.balance(free);
             }
