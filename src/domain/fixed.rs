@@ -433,7 +433,7 @@ fn decimal(magnitude: u128, decimals: u32, room: &mut [u8; DECIMAL_ROOM]) -> &st
     let mut start = digits(part, decimals, DECIMAL_ROOM, room) - 1;
     room[start] = b'.';
     // Of a wide number nineteen digits at a time fit into a word.
-    while let Err(_) = u64::try_from(whole) {
+    while u64::try_from(whole).is_err() {
         start = digits((whole % u128::from(WORD_UNIT)) as u64, WORD_DIGITS, start, room);
         whole /= u128::from(WORD_UNIT);
     }
