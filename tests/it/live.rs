@@ -8,7 +8,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use huracan::domain::{Money, Price, Qty, RunId, Span, Symbol};
-use huracan::protocol::{Event, FxMark, Mode, ModelRole, Probe, Record};
+use huracan::protocol::{Event, FxMark, Mode, ModelRole, Probe};
 use huracan::store::{FileKind, Identity, Scope, Store, Writer};
 use huracan::trading::currency::AccountCurrency;
 use serde_json::Value;

@@ -1,6 +1,6 @@
 //! Going live gradually: climbed rung by rung by what a running engine shows, thrown back by its stops, kept over restarts.
 
-use huracan::domain::{Balance, Money, OrderKind, Qty};
+use huracan::domain::{Money, OrderKind, Qty};
 use huracan::engine::{Settings, Snapshot};
 use huracan::protocol::{
     Command, Event, Mode, ModelRole, OrderState, Refusal, Request, Rung, RungReason, TradingState, VenueEvent, VenueOrder, VenueRefusal,
@@ -143,14 +143,14 @@ fn last_move(desk: &Desk) -> (Rung, Rung, RungReason) {
 
 #[test]
 fn wrong_balances_throw_back_from_the_smallest_to_the_dry_run() {
-    let mut desk = put_on(8, Rung::Smallest);
-    let asset = "USDT".parse().unwrap();
-    let balance = Balance { asset, free: "9500".parse().unwrap(), locked: Qty::ZERO };
-    for _ in 0..15 {
-        desk.run(1);
-        let at = desk.now();
-        desk.apply(Event::Venue(VenueEvent::Balances { at, balances: vec![balance] }));
+    fn a_dollar_more(said: VenueEvent) -> Option<VenueEvent> {
+        let VenueEvent::Balances { at, mut balances } = said else { return Some(said) };
+        balances.iter_mut().filter(|b| b.asset.as_str() == "USDT").for_each(|b| b.free += "1".parse::<Qty>().unwrap());
+        Some(VenueEvent::Balances { at, balances })
     }
+    let mut desk = put_on(8, Rung::Smallest);
+    desk.ears = Some(a_dollar_more);
+    desk.run_until("the halt", |d| d.session.engine.counters().halts == 1);
     assert_eq!(last_move(&desk), (Rung::Smallest, Rung::DryRun, RungReason::BalanceMismatch));
 }
 
