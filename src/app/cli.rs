@@ -60,6 +60,11 @@ pub enum Command {
     Memory(MemoryCommand),
     /// How the running box stands.
     Status,
+    /// The limits of the running box: how far each is used, and their change.
+    Limits {
+        #[command(subcommand)]
+        command: Option<LimitsCommand>,
+    },
     /// Stop opening in the running box; done when the venue has confirmed every cancel.
     Halt,
     /// Let the running box open again.
@@ -124,6 +129,13 @@ pub enum ModelArg {
     Champion,
     /// Also one that failed them; demo and paper only.
     Shadow,
+}
+
+/// On or off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SwitchArg {
+    On,
+    Off,
 }
 
 /// A source of history.
@@ -198,6 +210,9 @@ pub struct SimulateArgs {
     pub seed: Option<u64>,
     #[arg(long, value_enum, default_value_t)]
     pub model: ModelArg,
+    /// Overrules maker.enabled: off takes everything at once, for comparison.
+    #[arg(long, value_enum)]
+    pub maker: Option<SwitchArg>,
 }
 
 #[derive(Debug, Args)]
@@ -356,6 +371,20 @@ pub enum LadderCommand {
     Climb,
     /// Go one rung down.
     StepBack,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum LimitsCommand {
+    /// Change a limit: tighter at once; looser with `--confirm loosen`, after limits.loosen_delay_ms.
+    Set {
+        name: String,
+        value: String,
+        /// The word that loosens.
+        #[arg(long, value_name = "WORD")]
+        confirm: Option<String>,
+    },
+    /// Withdraw a looser value that is still waiting.
+    Keep { name: String },
 }
 
 #[derive(Debug, Subcommand)]

@@ -27,6 +27,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+pub use commands::status_text;
+
 use cli::{Cli, Command};
 use config::Config;
 use failure::Outcome;
@@ -78,6 +80,7 @@ fn dispatch(cli: Cli, started: std::time::Instant) -> Outcome {
         Command::Data(command) => commands::data(&context, command),
         Command::Book { captures } => commands::book(&context, &captures),
         Command::Status => commands::status(&context),
+        Command::Limits { command } => commands::limits(&context, command.as_ref()),
         Command::Halt => commands::halt(&context),
         Command::Resume => commands::resume(&context),
         Command::Flatten => commands::flatten(&context),

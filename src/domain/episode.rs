@@ -41,6 +41,8 @@ pub enum ExitReason {
     EndOfData,
     /// The loss limit of one trade.
     LossLimit,
+    /// A limit of the whole portfolio.
+    RiskLimit,
 }
 
 /// One closed trade as memory keeps it.
@@ -90,4 +92,5 @@ shown_as_word!(ExitReason {
     Flatten => "flatten",
     EndOfData => "end of data",
     LossLimit => "loss limit",
+    RiskLimit => "risk limit",
 });

@@ -303,7 +303,12 @@ macro_rules! arithmetic {
         impl Serialize for $type {
             /// A decimal string for people, the raw integer for the data file.
             fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
-                if out.is_human_readable() { out.collect_str(self) } else { self.0.serialize(out) }
+                if !out.is_human_readable() {
+                    return self.0.serialize(out);
+                }
+                let mut room = [0; DECIMAL_ROOM];
+                let text = trimmed(decimal(i128::from(self.0).unsigned_abs(), Self::DECIMALS, &mut room));
+                if self.0 >= 0 { out.serialize_str(text) } else { out.collect_str(self) }
             }
         }
         impl<'de> Deserialize<'de> for $type {
@@ -402,21 +407,57 @@ fn parse_short(digits: &[u8], decimals: u32) -> Option<i128> {
 
 /// The shortest plain decimal: no exponent, no trailing zeros; honours the formatter's precision by truncation.
 fn write_decimal(f: &mut fmt::Formatter<'_>, raw: i128, decimals: u32) -> fmt::Result {
-    let unit = 10_u128.pow(decimals);
-    let magnitude = raw.unsigned_abs();
-    let (whole, part) = (magnitude / unit, magnitude % unit);
     let width = decimals as usize;
-    let mut text = format!("{whole}.{part:0width$}");
-    match f.precision() {
-        Some(0) => text.truncate(text.len() - width - 1),
-        Some(wanted) if wanted < width => text.truncate(text.len() - (width - wanted)),
-        Some(_) => {}
-        None => {
-            let kept = text.trim_end_matches('0').trim_end_matches('.').len();
-            text.truncate(kept);
-        }
+    let mut room = [0; DECIMAL_ROOM];
+    let text = decimal(raw.unsigned_abs(), decimals, &mut room);
+    let text = match f.precision() {
+        Some(0) => &text[..text.len() - width - 1],
+        Some(wanted) if wanted < width => &text[..text.len() - (width - wanted)],
+        Some(_) => text,
+        None => trimmed(text),
+    };
+    f.pad_integral(raw >= 0, "", text)
+}
+
+/// The digits of any 128-bit number and a point.
+const DECIMAL_ROOM: usize = 40;
+
+/// `magnitude` units of `10^-decimals`, with all decimals; `decimals` is 1 to 19. Prices and quantities are printed by the hundred with every
+/// order that is kept or sent, so this neither allocates nor divides wide numbers that are narrow.
+fn decimal(magnitude: u128, decimals: u32, room: &mut [u8; DECIMAL_ROOM]) -> &str {
+    let unit = 10_u64.pow(decimals);
+    let (mut whole, part) = match u64::try_from(magnitude) {
+        Ok(narrow) => (u128::from(narrow / unit), narrow % unit),
+        Err(_) => (magnitude / u128::from(unit), (magnitude % u128::from(unit)) as u64),
+    };
+    let mut start = digits(part, decimals, DECIMAL_ROOM, room) - 1;
+    room[start] = b'.';
+    // Of a wide number nineteen digits at a time fit into a word.
+    while let Err(_) = u64::try_from(whole) {
+        start = digits((whole % u128::from(WORD_UNIT)) as u64, WORD_DIGITS, start, room);
+        whole /= u128::from(WORD_UNIT);
     }
-    f.pad_integral(raw >= 0, "", &text)
+    start = digits(whole as u64, 1, start, room);
+    std::str::from_utf8(&room[start..]).expect("digits and a point are ASCII")
+}
+
+const WORD_DIGITS: u32 = 19;
+const WORD_UNIT: u64 = 10_u64.pow(WORD_DIGITS);
+
+/// Writes a number so that it ends before `end`, with at least `width` digits; gives where it starts.
+fn digits(mut number: u64, width: u32, end: usize, room: &mut [u8; DECIMAL_ROOM]) -> usize {
+    let mut start = end;
+    while number > 0 || end - start < width as usize {
+        start -= 1;
+        room[start] = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+    start
+}
+
+/// Without zeros at the end of the decimals.
+fn trimmed(text: &str) -> &str {
+    text.trim_end_matches('0').trim_end_matches('.')
 }
 
 #[cfg(test)]
@@ -462,6 +503,24 @@ mod tests {
 
     proptest! {
         /// Leading zeros send the same number the long way.
+        #[test]
+        fn a_printed_number_is_what_division_says(raw in any::<i128>(), narrow in 0_u32..128, decimals in 1_u32..19, places in 0_usize..20) {
+            struct Printed(i128, u32);
+            impl fmt::Display for Printed {
+                fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    write_decimal(f, self.0, self.1)
+                }
+            }
+            let raw = raw >> narrow;
+            let (unit, magnitude, width) = (10_u128.pow(decimals), raw.unsigned_abs(), decimals as usize);
+            let whole = format!("{}{}.{:0width$}", if raw < 0 { "-" } else { "" }, magnitude / unit, magnitude % unit);
+            let cut = if places == 0 { whole.len() - width - 1 } else { whole.len() - width + places.min(width) };
+            prop_assert_eq!(format!("{:.places$}", Printed(raw, decimals)), &whole[..cut]);
+            prop_assert_eq!(Printed(raw, decimals).to_string(), whole.trim_end_matches('0').trim_end_matches('.'));
+            let money = Money::from_raw(raw);
+            prop_assert_eq!(serde_json::to_string(&money).unwrap(), format!("\"{money}\""));
+        }
+
         #[test]
         fn the_short_way_reads_what_the_long_way_reads(text in "[-+]?[0-9]{0,12}(\\.[0-9]{0,9})?", decimals in prop::sample::select(vec![4_u32, 8, 16])) {
             let (sign, digits) = text.split_at(usize::from(text.starts_with(['-', '+'])));

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use super::desk::Desk;
 use super::{Engine, LINE_EVERY};
 use crate::domain::{Asset, ExitReason, Money, Price, Qty, Side, Span, Symbol};
-use crate::protocol::{Effect, Severity};
+use crate::protocol::{Effect, LimitName, Severity};
+use crate::trading::risk::executable_price;
 
 /// Points of the equity line that are kept.
 const LINE_POINTS: usize = 240;
@@ -71,16 +73,17 @@ impl Engine {
         self.desks.iter().filter_map(|(symbol, desk)| Some((*symbol, desk.mark()?))).collect()
     }
 
-    /// Marks the books, feeds the breakers, and extends the equity line.
+    /// Marks the books at what could be had for them, feeds the breakers, and extends the equity line.
     pub(super) fn mark(&mut self, out: &mut Vec<Effect>) {
         if !self.ledger.is_opened() {
             return;
         }
-        let equity = self.ledger.equity(self.settings.quote, |asset| self.mark_of(asset));
+        let equity = self.ledger.equity(self.settings.quote, |asset| self.executable_of(asset));
         if let Some(reason) = self.breakers.on_mark(self.now, equity, &self.settings.limits) {
             self.on_halted(&reason, out);
         }
         self.limit_trade_losses(out);
+        self.enforce(out);
         let Some(equity) = equity else { return };
         self.start_equity.get_or_insert(equity);
         if self.now.since(self.last_point) >= LINE_EVERY {
@@ -96,6 +99,11 @@ impl Engine {
 
     pub(super) fn mark_of(&self, asset: Asset) -> Option<Price> {
         self.desks.get(&self.symbol_of(asset)?)?.mark()
+    }
+
+    /// What all that is held of an asset could be sold for now, a piece.
+    fn executable_of(&self, asset: Asset) -> Option<Price> {
+        self.desks.get(&self.symbol_of(asset)?)?.executable(self.ledger.venue_balance(asset))
     }
 
     /// Quote money that no open buy has a claim on; `None` before the venue stated the account.
@@ -127,17 +135,18 @@ impl Engine {
 
     /// What all positions would lose from their marks to their stops; `None` while a mark is missing.
     pub(super) fn heat(&self) -> Option<Money> {
-        let mut total = Money::ZERO;
-        for desk in self.desks.values() {
-            let Some(trade) = desk.trade.as_ref().filter(|trade| trade.held().is_positive()) else { continue };
-            let mark = desk.mark()?;
-            total += match trade.stop {
-                Some(stop) if stop < mark => (mark - stop).notional(trade.held())?,
-                Some(_) => Money::ZERO,
-                None => mark.notional(trade.held())?.at_rate(trade.plan.stop),
-            };
+        self.desks.values().map(Self::heat_of).sum()
+    }
+
+    /// What one market's position would lose from its mark to its stop.
+    pub(super) fn heat_of(desk: &Desk) -> Option<Money> {
+        let Some(trade) = desk.trade.as_ref().filter(|trade| trade.held().is_positive()) else { return Some(Money::ZERO) };
+        let mark = desk.mark()?;
+        match trade.stop {
+            Some(stop) if stop < mark => (mark - stop).notional(trade.held()),
+            Some(_) => Some(Money::ZERO),
+            None => Some(mark.notional(trade.held())?.at_rate(trade.plan.stop)),
         }
-        Some(total)
     }
 
     /// A trade that has lost more than one trade may is closed. It must hold for two marks a second apart: one bad tick closes nothing.
@@ -145,11 +154,11 @@ impl Engine {
         let Some(limit) = self.settings.limits.max_trade_loss else { return };
         let mut closing = Vec::new();
         for (symbol, desk) in &mut self.desks {
-            let mark = desk.mark();
             let Some(trade) = desk.trade.as_ref().filter(|trade| trade.held().is_positive()) else {
                 desk.losing_since = None;
                 continue;
             };
+            let mark = executable_price(desk.market.book().bid_levels(), trade.held()).or_else(|| desk.mark());
             let lost = mark.and_then(|mark| trade.pnl_at(mark)).is_some_and(|pnl| -pnl >= limit);
             match (lost, desk.losing_since) {
                 (false, _) => desk.losing_since = None,
@@ -162,6 +171,7 @@ impl Engine {
         for symbol in closing {
             let Some(trade) = self.desks.get_mut(&symbol).and_then(|desk| desk.trade.as_mut()) else { continue };
             trade.request_exit(ExitReason::LossLimit);
+            self.guard.watches.refuse(LimitName::MaxTradeLoss, self.now);
             self.alert(Severity::Warning, format!("{symbol}: lost {limit} or more, closing"), out);
             self.work(symbol, out);
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Engine, Fingerprint};
+use super::{Engine, Fingerprint, Guard, fingerprint};
 use crate::domain::{Asset, ClientOrderId, Money, Qty, Symbol, Timestamp};
 use crate::protocol::{CarryRecord, Effect, Record};
 use crate::trading::currency::FxMarks;
@@ -31,6 +31,9 @@ pub struct Snapshot {
     pub ladder: Option<Ladder>,
     #[serde(default)]
     pub fx: FxMarks,
+    /// Limits that people changed, how often each tripped, the halt under way, and how markets move together.
+    #[serde(default)]
+    pub guard: Guard,
 }
 
 impl Snapshot {
@@ -56,12 +59,20 @@ pub fn journal_form(effect: &Effect) -> Effect {
     match effect {
         Effect::Persist(record) => match record.as_ref() {
             Record::Carry(carry) => {
-                let state = format!("{:016x}", Fingerprint::of(&carry.state));
-                Effect::Persist(Box::new(Record::Carry(CarryRecord { state, ..carry.clone() })))
+                let state = format!("{:016x}", fingerprint::of_text(&carry.state));
+                Effect::Persist(Box::new(Record::Carry(CarryRecord { run: carry.run, at: carry.at, state })))
             }
             _ => effect.clone(),
         },
         _ => effect.clone(),
+    }
+}
+
+/// Adds an effect as the journal keeps it, without a copy of what is kept as it is.
+pub(super) fn add_journal_form(fingerprint: &mut Fingerprint, effect: &Effect) {
+    match effect {
+        Effect::Persist(record) if matches!(record.as_ref(), Record::Carry(_)) => fingerprint.add(&journal_form(effect)),
+        _ => fingerprint.add(effect),
     }
 }
 
@@ -82,6 +93,7 @@ impl Engine {
             start_equity: self.start_equity,
             ladder: self.ladder.clone(),
             fx: self.fx.clone(),
+            guard: self.guard.clone(),
         }
     }
 
@@ -90,7 +102,12 @@ impl Engine {
             return;
         }
         // Only plain data is in there; should it ever fail to print, the previous state stays kept.
-        if let Ok(state) = serde_json::to_string(&self.snapshot()) {
+        let mut state = Vec::with_capacity(self.carry_bytes + self.carry_bytes / 8);
+        let printed = serde_json::to_writer(&mut state, &self.snapshot()).is_ok();
+        self.carry_bytes = state.len();
+        if let Ok(state) = String::from_utf8(state)
+            && printed
+        {
             let carry = CarryRecord { run: self.run, at: self.now, state };
             out.push(Effect::Persist(Box::new(Record::Carry(carry))));
         }
@@ -109,6 +126,7 @@ impl Engine {
         self.start_equity = snapshot.start_equity;
         self.ladder = snapshot.ladder;
         self.fx = snapshot.fx;
+        self.guard = snapshot.guard;
         for (symbol, dust_qty, dust_cost, last_exit) in snapshot.desks {
             if let Some(desk) = self.desks.get_mut(&symbol) {
                 (desk.dust_qty, desk.dust_cost, desk.last_exit) = (dust_qty, dust_cost, last_exit);

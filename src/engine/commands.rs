@@ -1,9 +1,9 @@
-//! People spoke: halt, resume, flatten, stop. Halts by rules take the same path.
+//! People spoke: halt, resume, flatten, stop, another limit. Halts by rules take the same path.
 
 use super::Engine;
 use crate::domain::{ExitReason, Symbol};
-use crate::protocol::{Command, Effect, RungReason, Severity};
-use crate::trading::risk::HaltReason;
+use crate::protocol::{Action, Command, Effect, RungReason, Severity};
+use crate::trading::risk::{Cause, HaltReason};
 
 impl Engine {
     pub(super) fn on_command(&mut self, command: Command, out: &mut Vec<Effect>) {
@@ -20,19 +20,17 @@ impl Engine {
             }
             Command::Flatten => {
                 self.halt(HaltReason::Flatten, out);
-                for desk in self.desks.values_mut() {
-                    if let Some(trade) = desk.trade.as_mut() {
-                        trade.request_exit(ExitReason::Flatten);
-                    }
-                }
-                self.work_all(out);
+                self.note_halt(HaltReason::Flatten.to_string(), true);
+                self.flatten(None, ExitReason::Flatten, out);
             }
             Command::Climb => self.climb(out),
             Command::StepBack => self.step_back(RungReason::Hand, out),
             Command::Stop => {
                 self.stopping = true;
-                self.stop_entries(out);
+                self.stop_entries(None, out);
             }
+            Command::SetLimit { name, value, confirmed } => self.set_limit(name, value, confirmed, out),
+            Command::KeepLimit { name } => self.keep_limit(name, out),
         }
     }
 
@@ -45,16 +43,37 @@ impl Engine {
     }
 
     pub(super) fn on_halted(&mut self, reason: &HaltReason, out: &mut Vec<Effect>) {
+        let cause = Cause::of(reason);
+        let flatten = self.settings.actions.of(cause) == Action::Flatten;
         self.counters.halts += 1;
         self.alert(Severity::Critical, format!("HALTED: {reason}"), out);
         self.dirty = true;
-        self.stop_entries(out);
+        self.note_halt(reason.to_string(), flatten);
+        if let Cause::Limit(name) = cause {
+            self.guard.watches.trip(name, self.now);
+        }
+        self.stop_entries(None, out);
+        // By hand it has its own reason.
+        if flatten && *reason != HaltReason::Flatten {
+            self.flatten(None, ExitReason::RiskLimit, out);
+        }
     }
 
-    pub(super) fn stop_entries(&mut self, out: &mut Vec<Effect>) {
-        for desk in self.desks.values_mut() {
+    /// Cancels entries, in some markets or in all.
+    pub(super) fn stop_entries(&mut self, only: Option<&[Symbol]>, out: &mut Vec<Effect>) {
+        for (_, desk) in self.desks.iter_mut().filter(|(symbol, _)| only.is_none_or(|only| only.contains(symbol))) {
             if let Some(trade) = desk.trade.as_mut().filter(|t| t.is_entering()) {
                 trade.stop_entering();
+            }
+        }
+        self.work_all(out);
+    }
+
+    /// Closes positions, in some markets or in all.
+    pub(super) fn flatten(&mut self, only: Option<&[Symbol]>, reason: ExitReason, out: &mut Vec<Effect>) {
+        for (_, desk) in self.desks.iter_mut().filter(|(symbol, _)| only.is_none_or(|only| only.contains(symbol))) {
+            if let Some(trade) = desk.trade.as_mut() {
+                trade.request_exit(reason);
             }
         }
         self.work_all(out);

@@ -1,8 +1,10 @@
 //! One market's desk: what is known about it, and the trade that is open in it.
 
+use super::quotes::Quoting;
 use crate::domain::{Instrument, Interval, Money, Price, Qty, Symbol, Timestamp};
 use crate::market::MarketState;
 use crate::trading::execution::{Touch, Trade};
+use crate::trading::risk::executable_price;
 
 #[derive(Debug)]
 pub(super) struct Desk {
@@ -15,6 +17,8 @@ pub(super) struct Desk {
     pub dust_cost: Money,
     /// When a snapshot of the book was asked for last.
     pub snapshot_asked: Timestamp,
+    /// What quotes here would meet, and what they cost.
+    pub quoting: Quoting,
     /// Since when the open trade has lost more than one trade may.
     pub losing_since: Option<Timestamp>,
 }
@@ -28,6 +32,7 @@ impl Desk {
             last_exit: None,
             dust_qty: Qty::ZERO,
             dust_cost: Money::ZERO,
+            quoting: Quoting::new(symbol),
             losing_since: None,
             snapshot_asked: Timestamp::EPOCH,
         }
@@ -38,6 +43,11 @@ impl Desk {
         let book = self.market.book();
         let (bid, ask) = (book.best_bid()?.price, book.best_ask()?.price);
         (bid < ask).then_some(Touch { bid, ask })
+    }
+
+    /// What `qty` of it is worth a piece: the price at which all of it could be sold now, or the last price while there is no book.
+    pub fn executable(&self, qty: Qty) -> Option<Price> {
+        executable_price(self.market.book().bid_levels(), qty).or_else(|| self.mark())
     }
 
     /// What holdings are counted at: the mid, or the last price while there is no valid book.

@@ -7,18 +7,20 @@ use crate::memory::{Summary, situation};
 use crate::protocol::{DecisionRecord, DecisionView, Effect, EvidenceRecord, Mode, NeighbourRecord, Record, Refusal, Verdict};
 use crate::trading::decision::{Choice, Decision, Evidence, Standing, decide};
 use crate::trading::execution::{Decided, Phase, Plan, Purpose, Trade};
-use crate::trading::risk::Situation;
+use crate::trading::risk::{Prospect, Situation};
 
 const MINUTE: Span = Span::from_secs(60);
 /// Decisions kept for the screen.
 const SHOWN: usize = 50;
 
 impl Engine {
-    pub(super) fn on_bar(&mut self, symbol: Symbol, _candle: &Candle, out: &mut Vec<Effect>) {
+    pub(super) fn on_bar(&mut self, symbol: Symbol, candle: &Candle, out: &mut Vec<Effect>) {
         self.counters.candles += 1;
-        if self.opened.is_none() {
+        self.guard.correlation.on_close(symbol, self.settings.time_scale.bar, candle.open_time, candle.close);
+        if self.opened.is_none() || !self.settings.symbols.contains(&symbol) {
             return;
         }
+        self.quote_bar(symbol);
         let evidence = match self.evidence(symbol) {
             Ok(evidence) => evidence,
             Err(refusal) => {
@@ -101,7 +103,8 @@ impl Engine {
     /// Sizes the position, opens the trade, and sends its first order if risk agrees.
     fn enter(&mut self, symbol: Symbol, number: u64, evidence: &Evidence, exploration: bool, out: &mut Vec<Effect>) -> Result<(), Refusal> {
         let equity = self.breakers.equity().ok_or(Refusal::EquityUnknown)?;
-        let notional = self.on_rung(symbol, self.position_size(equity, exploration), equity)?;
+        let notional = self.position_size(symbol, equity, evidence, exploration)?;
+        let notional = self.on_rung(symbol, notional, equity)?;
         let desk = self.desks.get(&symbol).ok_or(Refusal::NoInstrument)?;
         let instrument = desk.instrument.as_ref().ok_or(Refusal::NoInstrument)?;
         let touch = desk.touch().ok_or(Refusal::NoPrice)?;
@@ -113,12 +116,16 @@ impl Engine {
         let (target, stop) = self.settings.time_scale.bracket(sigma);
         // A bracket of less than a tick is no bracket.
         let tick = Bps::from_f64(2e4 * instrument.tick.to_f64() / touch.bid.to_f64());
-        let plan = Plan { qty, target: target.max(tick), stop: stop.max(tick), hold: self.settings.time_scale.hold(), exploration };
+        let gross_bps = evidence.forecast_net_bps.map_or(0.0, |net| net + evidence.cost_bps);
+        let plan =
+            Plan { qty, target: target.max(tick), stop: stop.max(tick), hold: self.settings.time_scale.hold(), exploration, gross_bps };
+        let children = self.settings.maker.children(qty, self.visible_depth(symbol, Side::Buy), instrument.step);
         if self.only_tests() {
             return self.test_order(symbol, plan, touch, out);
         }
         let decided = Decided { number, at: self.now, touch, regime: evidence.regime, vector: evidence.vector.clone() };
-        let trade = Trade::new(symbol, decided, plan, &self.settings.execution);
+        let mut trade = Trade::new(symbol, decided, plan, &self.settings.execution);
+        trade.spread(children);
         if let Some(desk) = self.desks.get_mut(&symbol) {
             desk.trade = Some(trade);
         }
@@ -129,16 +136,28 @@ impl Engine {
         }
     }
 
-    fn position_size(&self, equity: Money, exploration: bool) -> Money {
+    /// The notional of a new position: a share of the equity within what sizing allows; an exploring one is small already.
+    fn position_size(&self, symbol: Symbol, equity: Money, evidence: &Evidence, exploration: bool) -> Result<Money, Refusal> {
         let percent = |p: f64| equity.at_rate(Bps::from_f64(p * 100.0));
-        match (&self.settings.exploration, exploration) {
-            (Some(allowance), true) => {
-                // The allowance is for all symbols together.
-                let share = allowance.equity_percent / self.settings.symbols.len().max(1) as f64;
-                percent(share)
-            }
-            _ => percent(self.settings.decision.position_percent).min(self.settings.limits.max_order_notional),
+        if let (Some(allowance), true) = (&self.settings.exploration, exploration) {
+            // The allowance is for all symbols together.
+            return Ok(percent(allowance.equity_percent / self.settings.symbols.len().max(1) as f64));
         }
+        let limits = &self.settings.limits;
+        let wanted = percent(self.settings.decision.position_percent).min(limits.max_order_notional);
+        let scale = &self.settings.time_scale;
+        let bar_sigma = self.desks.get(&symbol).and_then(|desk| desk.market.volatility_bps());
+        let (target, stop) = scale.bracket(bar_sigma.unwrap_or(0.0));
+        let prospect = Prospect {
+            equity,
+            wanted,
+            daily_volatility_bps: bar_sigma.map(|sigma| sigma * (86_400.0 / scale.bar.secs() as f64).sqrt()),
+            win_probability: evidence.win_probability,
+            win_bps: target.to_f64() - evidence.cost_bps,
+            loss_bps: stop.to_f64() + evidence.cost_bps,
+            drawdown: self.breakers.drawdown(),
+        };
+        self.settings.sizing.size(&prospect, limits.max_drawdown_bps)
     }
 
     /// What risk looks at, for an order of `symbol`.
@@ -149,8 +168,10 @@ impl Engine {
         };
         let held = desk.trade.as_ref().map_or(Qty::ZERO, Trade::held) + desk.dust_qty;
         let entries = self.orders.live().filter(|o| o.purpose == Purpose::Entry).count();
+        let committed = self.committed();
         Situation {
             halted: self.breakers.halted().is_some(),
+            reducing: self.guard.is_reducing(),
             stopping: self.stopping,
             reconciled: self.reconciled,
             health_critical: self.health.verdict(self.now).0 == crate::protocol::HealthVerdict::Critical,
@@ -176,6 +197,13 @@ impl Engine {
             losing_streak: self.breakers.losing_streak().0,
             since_loss: self.breakers.losing_streak().1.map(|at| self.now.since(at)),
             volatility_percent: desk.market.volatility_percent(),
+            net_exposure: committed.as_ref().map(|held| held.iter().map(|(_, value)| *value).sum()),
+            cluster_exposure: committed.as_ref().map(|held| self.cluster_value(symbol, held)),
+            portfolio: committed.as_ref().and_then(|held| self.portfolio_risk(symbol, held)),
+            quote_gap: desk.market.quote_gap(),
+            depeg: self.depeg(),
+            venue_errors: self.breakers.venue_errors(self.now),
+            unprotected: self.breakers.unprotected().0,
         }
     }
 

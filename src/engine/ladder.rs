@@ -121,7 +121,7 @@ impl Engine {
                 let again = if self.is_on_its_rung(to) { "" } else { "; stop the box and start it again to go on there" };
                 self.alert(Severity::Warning, format!("ladder: climbed from {from} to {to}{again}"), out);
                 if !self.is_on_its_rung(to) {
-                    self.stop_entries(out);
+                    self.stop_entries(None, out);
                 }
             }
             Err(failed) if failed.is_empty() => self.alert(Severity::Info, format!("ladder: {from} is the highest rung"), out),
@@ -143,7 +143,7 @@ impl Engine {
             false => format!("ladder: stepped back from {} to {}: {reason}", moved.from, moved.to),
         };
         self.alert(if reason == RungReason::Hand { Severity::Warning } else { Severity::Critical }, text, out);
-        self.stop_entries(out);
+        self.stop_entries(None, out);
     }
 
     pub(super) fn ladder_view(&self) -> Option<LadderView> {

@@ -30,6 +30,7 @@ impl Engine {
             self.alert(Severity::Warning, format!("{symbol}: {why}; fetching a new snapshot"), out);
             self.ask_snapshot(symbol, out);
         }
+        self.quote_news(update, out);
         for candle in finished {
             self.on_bar(symbol, &candle, out);
         }

@@ -1,8 +1,10 @@
 //! The one deterministic machine: every event goes in here, every effect comes out of here.
 //!
 //! *Takes / gives*: `apply(stamp, event, &mut effects)`; `next_deadline`, `snapshot`, `fingerprint`, `view` to look at it.
-//! Reading order: `settings`, `desk` (one market), `market_news`, `evaluate` (a bar closes: decide), `work` (drive a trade), `venue_news`,
-//! `commands`, `books` (equity and P&L), `ladder` (going live gradually), `carry` (what survives a restart), `view`.
+//! Reading order: `settings`, `desk` (one market), `market_news`, `quotes` (fill facts, advice, order costs), `evaluate` (a bar closes:
+//! decide), `work` (drive a trade), `quote_orders` (buy and sell by advice), `venue_news`, `commands`, `books` (equity and P&L), `exposure`,
+//! `usage` (how far each limit is used), `enforce` (what is done at one), `limits` (shown and changed), `guard` (what they remember),
+//! `ladder` (going live gradually), `carry` (what survives a restart), `view`.
 //!
 //! Invariants
 //! 1. Same events, same effects, same fingerprint (`tests/it/engine/determinism.rs::the_same_events_give_the_same_fingerprint`).
@@ -11,8 +13,11 @@
 //!    `tests/it/engine/refusing.rs::nothing_opens_while_the_user_stream_is_down_*`).
 //! 4. Trades, ledger and venue agree on the P&L (`tests/it/engine/money.rs::three_ways_to_count_the_same_money`).
 //! 5. A snapshot taken and restored continues the same trades (`tests/it/engine/restart.rs::a_restart_continues_the_open_trade`).
-//! 6. The ladder is climbed by its evidence, thrown back by its stops, and kept (`tests/it/engine/ladder.rs`).
-//! 7. What is said late or again is mended or changes nothing (`tests/it/engine/late_news.rs`).
+//! 6. What is said late or again is mended or changes nothing (`tests/it/engine/late_news.rs`).
+//! 7. Quotes are followed to their end without an order (`quotes::tests::a_bar_follows_a_quote_and_its_sample_is_kept`).
+//! 8. The ladder is climbed by its evidence, thrown back by its stops, and kept (`tests/it/engine/ladder.rs`).
+//! 9. What is held is guarded by the venue (`tests/it/engine/guard.rs`).
+//! 10. Each limit and each stop does what its table says (`tests/it/engine/scenarios.rs::each_limit_is_quiet_trips_acts_and_is_shown`).
 //!
 //! *Never*: a clock, a socket, a file, a thread, the environment, an unseeded random number, a map with a random order.
 
@@ -21,12 +26,19 @@ mod carry;
 mod commands;
 mod currency;
 mod desk;
+mod enforce;
 mod evaluate;
+mod exposure;
 mod fingerprint;
 mod forecast;
+mod guard;
 mod ladder;
+mod limits;
 mod market_news;
+mod quote_orders;
+mod quotes;
 mod settings;
+mod usage;
 mod venue_news;
 mod view;
 mod work;
@@ -36,6 +48,7 @@ use std::collections::{BTreeMap, VecDeque};
 pub use books::PnlReport;
 pub use carry::{Snapshot, journal_form};
 pub use fingerprint::Fingerprint;
+pub use guard::Guard;
 pub use settings::{Settings, TimeScale};
 
 use crate::domain::{Asset, Balance, ClientOrderId, Instrument, Money, Qty, RunId, Span, Symbol, Timestamp};
@@ -44,11 +57,13 @@ use crate::memory::{Graph, Memory, Shape};
 use crate::protocol::{
     Alert, Carried, Counters, DecisionView, Effect, Event, Learned, LearningView, Probe, Record, RunOpened, Severity, Stamp,
 };
+use crate::trading::costs::FillModel;
 use crate::trading::currency::FxMarks;
 use crate::trading::execution::Orders;
 use crate::trading::ledger::Ledger;
 use crate::trading::risk::{Breakers, Ladder};
 use desk::Desk;
+use exposure::Exposure;
 use forecast::Models;
 
 /// Shortest event time between two marks of the equity.
@@ -69,6 +84,8 @@ pub struct Engine {
     opened: Option<Timestamp>,
     venue: String,
     desks: BTreeMap<Symbol, Desk>,
+    /// How likely quotes are filled.
+    fill_model: FillModel,
     orders: Orders,
     ledger: Ledger,
     breakers: Breakers,
@@ -76,6 +93,7 @@ pub struct Engine {
     ladder: Option<Ladder>,
     /// Rates of the account's own currency.
     fx: FxMarks,
+    guard: Guard,
     models: Models,
     memory: Memory,
     health: Health,
@@ -94,6 +112,7 @@ pub struct Engine {
     next_decision: u64,
     next_episode: u64,
     last_mark: Timestamp,
+    exposed: Exposure,
     last_point: Timestamp,
     equity_line: VecDeque<(Timestamp, f64)>,
     /// When opening orders left, the last of them; for the order rate.
@@ -107,6 +126,8 @@ pub struct Engine {
     last_verdict: crate::protocol::HealthVerdict,
     /// The carried state did not read: it is neither overwritten nor traded without.
     carry_lost: bool,
+    /// How long the carried state was when it was last written.
+    carry_bytes: usize,
     /// The trading state changed in this event: keep it.
     dirty: bool,
     fingerprint: Fingerprint,
@@ -115,7 +136,7 @@ pub struct Engine {
 impl Engine {
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        let desks = settings.symbols.iter().map(|symbol| (*symbol, Desk::new(*symbol, settings.time_scale.bar))).collect();
+        let desks = settings.watched().into_iter().map(|symbol| (symbol, Desk::new(symbol, settings.time_scale.bar))).collect();
         Self {
             health: Health::new(settings.health.clone()),
             memory: Memory::new(Shape::CURRENT, settings.graph_from as usize),
@@ -125,11 +146,13 @@ impl Engine {
             opened: None,
             venue: String::new(),
             desks,
+            fill_model: FillModel::default(),
             orders: Orders::default(),
             ledger: Ledger::default(),
             breakers: Breakers::default(),
             ladder: None,
             fx: FxMarks::default(),
+            guard: Guard::default(),
             models: Models::default(),
             balances: BTreeMap::new(),
             foreign: BTreeMap::new(),
@@ -143,6 +166,7 @@ impl Engine {
             next_decision: 0,
             next_episode: 0,
             last_mark: Timestamp::EPOCH,
+            exposed: Exposure::default(),
             last_point: Timestamp::EPOCH,
             equity_line: VecDeque::new(),
             openings: VecDeque::new(),
@@ -154,6 +178,7 @@ impl Engine {
             clock_probed: false,
             last_verdict: crate::protocol::HealthVerdict::Healthy,
             carry_lost: false,
+            carry_bytes: 0,
             dirty: false,
             fingerprint: Fingerprint::default(),
         }
@@ -177,7 +202,7 @@ impl Engine {
         }
         self.maintain(first, out);
         for effect in &out[first..] {
-            self.fingerprint.add(&journal_form(effect));
+            carry::add_journal_form(&mut self.fingerprint, effect);
         }
     }
 
@@ -232,6 +257,7 @@ impl Engine {
             self.halt(crate::trading::risk::HaltReason::StoreFailed, out);
         }
         self.open_ladder();
+        self.begin_limits(out);
         self.dirty = true;
     }
 
@@ -242,6 +268,7 @@ impl Engine {
             for candle in finished {
                 self.on_bar(symbol, &candle, out);
             }
+            self.quote_time(symbol, out);
             self.work(symbol, out);
         }
     }
@@ -291,9 +318,11 @@ impl Engine {
                     && let Some(desk) = self.desks.get_mut(&warm.symbol)
                 {
                     desk.market.warm_up(&warm.candles);
+                    self.learn_correlation();
                 }
             }
             Learned::Finished => self.learning.finished = true,
+            Learned::FillModel(learned) => self.adopt_fill_model(&learned, out),
         }
     }
 
@@ -322,9 +351,11 @@ impl Engine {
 
     /// What holds after every event: marks, questions to the venue, health, and the kept state.
     fn maintain(&mut self, first: usize, out: &mut Vec<Effect>) {
+        self.follow_halt();
         if self.now.since(self.last_mark) >= MARK_EVERY {
             self.last_mark = self.now;
             self.mark(out);
+            self.note_exposure();
             self.look_at_ladder();
             if !self.clock_probed
                 && let Some(offset) = self.feed_clock_offset()
@@ -332,6 +363,7 @@ impl Engine {
                 self.health.on_clock(offset, Span::ZERO, self.now);
             }
             self.report_health(out);
+            self.loosen_limits(out);
             for request in self.orders.questions(self.now) {
                 out.push(Effect::Send(request));
             }

@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 use crate::domain::{Asset, Bps, FeeRates, Interval, Span, Symbol};
 use crate::health::HealthLimits;
 use crate::protocol::Mode;
-use crate::trading::costs::{break_even_win_rate, expected_round_trip_bps};
+use crate::trading::costs::{MakerRules, break_even_win_rate, expected_round_trip_bps};
 use crate::trading::currency::AccountCurrency;
 use crate::trading::decision::{DecisionRules, Exploration};
 use crate::trading::execution::ExecutionRules;
-use crate::trading::risk::{LadderRules, Limits};
+use crate::trading::risk::{Actions, LadderRules, Limits, Sizing};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
@@ -19,7 +19,13 @@ pub struct Settings {
     pub quote: Asset,
     pub time_scale: TimeScale,
     pub limits: Limits,
+    #[serde(default)]
+    pub actions: Actions,
+    #[serde(default)]
+    pub sizing: Sizing,
     pub execution: ExecutionRules,
+    #[serde(default)]
+    pub maker: MakerRules,
     pub decision: DecisionRules,
     /// Demo only.
     pub exploration: Option<Exploration>,
@@ -32,6 +38,15 @@ pub struct Settings {
     /// The currency that a person counts in, if it is not the quote currency.
     #[serde(default)]
     pub account: Option<AccountCurrency>,
+}
+
+impl Settings {
+    /// Markets whose data is needed: those that are traded, and that of the quote coin's peg.
+    #[must_use]
+    pub fn watched(&self) -> Vec<Symbol> {
+        let peg = self.limits.stablecoin_symbol.filter(|peg| !self.symbols.contains(peg));
+        self.symbols.iter().copied().chain(peg).collect()
+    }
 }
 
 /// The decision bar, the bracket around an entry in units of volatility, and how long to hold.

@@ -15,9 +15,12 @@ use crate::trading::risk::HaltReason;
 const MISMATCH_PATIENCE: Span = Span::from_secs(10);
 /// Shortest time between two questions for the account.
 const ACCOUNT_EVERY: Span = Span::from_secs(1);
+/// Between two comparisons with the venue while nothing seems wrong.
+const COMPARE_EVERY: Span = Span::from_secs(60);
 
 impl Engine {
     pub(super) fn on_venue(&mut self, news: VenueEvent, out: &mut Vec<Effect>) {
+        self.note_venue_error(&news);
         match news {
             VenueEvent::Instruments(instruments) => {
                 for instrument in instruments {
@@ -69,9 +72,14 @@ impl Engine {
             let change = self.orders.outcome_unknown(id, self.now);
             return self.after(change, out);
         }
+        if self.orders.is_follower(id) || reason == VenueRefusal::NotAttempted {
+            let change = self.orders.refused(id, self.now);
+            return self.after(change, out);
+        }
         self.counters.venue_refusals += 1;
         let order = self.orders.get(id).map(|o| (o.new.symbol, o.purpose));
-        if reason != VenueRefusal::WouldTake {
+        let repriced = reason == VenueRefusal::WouldTake && order.is_some_and(|(_, purpose)| purpose == Purpose::Entry);
+        if !repriced {
             self.health.on_venue_refusal(self.now);
             self.alert(Severity::Warning, format!("order {id} refused: {message}"), out);
             if let Some((symbol, purpose)) = order
@@ -79,7 +87,7 @@ impl Engine {
             {
                 match purpose {
                     Purpose::Entry => trade.stop_entering(),
-                    Purpose::Target | Purpose::Exit => trade.exit_refused(),
+                    Purpose::Target | Purpose::Stop | Purpose::Exit => trade.exit_refused(),
                 }
             }
         }
@@ -129,8 +137,8 @@ impl Engine {
         let Some(postings) = self.ledger.apply_fill(&self.booked(fill, &instrument), &instrument) else { return };
         self.note_foreign_fee(fill, &instrument, out);
         let change = self.orders.fill(fill);
-        let order = self.orders.get(fill.id);
-        let opening = order.map_or(fill.side == Side::Buy, |o| o.purpose == Purpose::Entry);
+        let purpose = self.orders.get(fill.id).map(|o| o.purpose);
+        let opening = purpose.map_or(fill.side == Side::Buy, |purpose| purpose == Purpose::Entry);
         let reference = reference.unwrap_or(Reference { mid: fill.price, touch: fill.price, sent_touch: fill.price });
         self.counters.fills += 1;
         match fill.role {
@@ -144,9 +152,10 @@ impl Engine {
         }
         let third_asset = fill.fee_asset != instrument.base && fill.fee_asset != instrument.quote;
         let third_asset_fee = if third_asset { fee_value } else { Money::ZERO };
+        self.cost_fill(fill, fee_value);
         if let Some(desk) = self.desks.get_mut(&fill.symbol) {
             match desk.trade.as_mut() {
-                Some(trade) => trade.on_fill(fill, reference, &instrument, third_asset_fee),
+                Some(trade) => trade.on_fill(fill, purpose, reference, &instrument, third_asset_fee),
                 None => {
                     // Sold without a trade: dust left the account.
                     let cost = desk.dust_cost.share(fill.qty.min(desk.dust_qty), desk.dust_qty);
@@ -235,6 +244,7 @@ impl Engine {
             self.alert(Severity::Info, format!("{foreign} open orders of others on this account: left alone"), out);
         }
         self.on_balances(balances, out);
+        self.account_asked = self.now;
         if !self.reconciled {
             self.reconciled = true;
             self.alert(Severity::Info, "orders and balances agree with the venue".to_owned(), out);
@@ -273,11 +283,12 @@ impl Engine {
         }
     }
 
-    /// While books and venue differ the account is asked for again (a fill on its way explains most differences), at a pace that leaves
-    /// the venue's request limits to orders.
+    /// Open orders and balances are compared with the venue's every minute, and while they differ (a fill on its way explains most
+    /// differences) at a pace that leaves the venue's request limits to orders.
     pub(super) fn ask_account(&mut self, out: &mut Vec<Effect>) {
-        let due = self.now.since(self.account_asked) >= ACCOUNT_EVERY;
-        if self.mismatch_since.is_some() && self.breakers.halted().is_none() && due {
+        let pause = self.now.since(self.account_asked);
+        let doubted = self.mismatch_since.is_some() && self.breakers.halted().is_none() && pause >= ACCOUNT_EVERY;
+        if doubted || (self.reconciled && pause >= COMPARE_EVERY) {
             self.account_asked = self.now;
             out.push(Effect::Send(Request::Account));
         }

@@ -39,6 +39,7 @@ impl Engine {
             symbols: self.symbol_views(),
             health: self.health_view(),
             alerts: self.alerts.iter().cloned().collect(),
+            exposed: self.exposed_view(),
             counters: self.counters.clone(),
             mismatches: match self.breakers.halted() {
                 Some(HaltReason::BalanceMismatch { .. }) => self.mismatches().collect(),
@@ -46,6 +47,9 @@ impl Engine {
             },
             ladder: self.ladder_view(),
             account: self.account_view(&pnl),
+            limits: self.limit_views(),
+            halt: self.guard.halt_view(),
+            limit_answer: self.guard.answer().cloned(),
         }
     }
 
@@ -55,6 +59,7 @@ impl Engine {
         }
         match (self.stopping, self.reconciled && self.learning.finished) {
             (true, _) => TradingState::Stopping,
+            (_, true) if self.guard.is_reducing() => TradingState::Reducing { reason: self.guard.reducing_text() },
             (_, true) => TradingState::Active,
             _ => TradingState::Starting,
         }
@@ -105,7 +110,7 @@ impl Engine {
                 price: o.new.kind.price(),
                 state: o.state,
                 age: self.now.since(o.created),
-                purpose: o.purpose.to_string(),
+                purpose: if self.orders.is_pending(o) { format!("{} (waits)", o.purpose) } else { o.purpose.to_string() },
             })
             .collect()
     }

@@ -1,10 +1,11 @@
 //! Drives the open trade of one market: asks it for the next step, does it, until it waits; books it when it is complete.
 
 use super::Engine;
-use crate::domain::{Episode, ExitReason, NewOrder, OrderKind, Price, Qty, Side, Span, Symbol};
-use crate::protocol::{CostRecord, Effect, Record, Refusal, Severity};
+use super::desk::Desk;
+use crate::domain::{Bps, ClientOrderId, Episode, ExitReason, Money, NewOrder, OrderKind, Price, Qty, Side, Span, Symbol};
+use crate::protocol::{CostRecord, Effect, Record, Refusal, Request, Severity};
 use crate::trading::costs::{Reference, breakdown, touch_for};
-use crate::trading::execution::{Decided, Purpose, Step, Touch, Trade};
+use crate::trading::execution::{Bracket, Decided, Phase, Purpose, Scene, Step, Touch, Trade};
 use crate::trading::risk::approve;
 
 /// Steps one event may cause in one market; more would be a loop.
@@ -19,25 +20,38 @@ impl Engine {
             let touch = desk.touch();
             let instrument = desk.instrument.as_ref()?;
             let trade = desk.trade.as_mut()?;
-            match trade.drive(self.now, touch, instrument, &self.orders, &self.settings.execution) {
+            let (execution, maker) = (&self.settings.execution, &self.settings.maker);
+            let scene = Scene { now: self.now, touch, instrument, orders: &self.orders, rules: execution, maker };
+            let phase = trade.phase;
+            let step = trade.drive(&scene);
+            let phases = (phase, trade.phase);
+            self.note_phases(symbol, phases);
+            match step {
                 Step::Wait => return refused,
-                Step::Enter { qty, kind, taker } => {
-                    if let Err(refusal) = self.open(symbol, qty, kind, taker, out) {
-                        refused = Some(refusal);
-                        if let Some(trade) = self.desks.get_mut(&symbol).and_then(|d| d.trade.as_mut()) {
-                            trade.stop_entering();
-                        }
+                Step::Quote { qty } => {
+                    let bought = self.quote(symbol, qty, out);
+                    refused = self.unless_refused(symbol, bought).or(refused);
+                }
+                Step::Take { qty } => {
+                    let bought = self.take(symbol, qty, out);
+                    refused = self.unless_refused(symbol, bought).or(refused);
+                }
+                Step::Reconsider(id) => {
+                    if !self.reconsider(symbol, id, out) {
+                        return refused;
                     }
                 }
-                Step::PlaceTarget { qty, price } => {
-                    // A resting exit is decided at its own price: its fill has neither spread nor slippage.
-                    let reference = Reference { mid: price, touch: price, sent_touch: price };
-                    self.reduce(symbol, qty, OrderKind::LimitMaker { price }, Purpose::Target, reference, out);
+                Step::QuoteExit { qty } => self.quote_exit(symbol, qty),
+                Step::Protect { qty, target, stop } => self.protect(symbol, qty, target, stop, out),
+                Step::Replace { old, qty } => {
+                    if !self.replace(symbol, old, qty, out) {
+                        return refused;
+                    }
                 }
                 Step::SellNow { qty } => {
-                    let decided = self.desks.get(&symbol).and_then(|d| d.trade.as_ref()).and_then(|t| t.exit_at);
-                    let reference = reference(decided.or(touch), touch, Side::Sell, true);
-                    self.reduce(symbol, qty, OrderKind::Market, Purpose::Exit, reference, out);
+                    let reference = self.leaving_reference(symbol);
+                    let id = self.reduce(symbol, qty, OrderKind::Market, Purpose::Exit, reference, out);
+                    self.cost_child_sent(symbol, Side::Sell, id, qty, None, Span::ZERO);
                 }
                 Step::Cancel(id) => {
                     if !self.cancel(id, out) {
@@ -59,46 +73,128 @@ impl Engine {
         refused
     }
 
+    /// An entry that risk refuses ends; what was bought of it stays.
+    fn unless_refused(&mut self, symbol: Symbol, bought: Result<(), Refusal>) -> Option<Refusal> {
+        let refusal = bought.err()?;
+        self.note_refusal(&refusal);
+        if let Some(trade) = self.desks.get_mut(&symbol).and_then(|d| d.trade.as_mut()) {
+            trade.stop_entering();
+        }
+        Some(refusal)
+    }
+
     /// False when the cancel is not sent now.
-    fn cancel(&mut self, id: crate::domain::ClientOrderId, out: &mut Vec<Effect>) -> bool {
+    pub(super) fn cancel(&mut self, id: ClientOrderId, out: &mut Vec<Effect>) -> bool {
         let Some(request) = self.orders.cancel(id, self.now) else { return false };
-        self.dirty = true;
         out.push(Effect::Send(request));
-        self.keep_order(id, out);
+        self.keep_orders_of(id, out);
         true
     }
 
-    fn open(&mut self, symbol: Symbol, qty: Qty, kind: OrderKind, taker: bool, out: &mut Vec<Effect>) -> Result<(), Refusal> {
+    pub(super) fn open(
+        &mut self,
+        symbol: Symbol,
+        qty: Qty,
+        kind: OrderKind,
+        taker: bool,
+        out: &mut Vec<Effect>,
+    ) -> Result<ClientOrderId, Refusal> {
         let order = NewOrder { id: self.next_order_id(), symbol, side: Side::Buy, qty, kind };
+        let ids = self.list_ids();
         let desk = self.desks.get(&symbol).ok_or(Refusal::NoInstrument)?;
         let approved = approve(order, &self.situation(symbol, desk), &self.settings.limits)?;
+        let bracket = guard_behind(desk, &order, ids)?;
         let touch = desk.touch();
         let decided = desk.trade.as_ref().map(|t| t.decided_at);
         let reference = reference(decided.or(touch), touch, Side::Buy, taker);
-        let request = self.orders.open(approved, reference, self.now);
+        let request = self.orders.open(approved, Some(bracket), reference, self.now);
         let now = self.now;
         self.openings.retain(|at| now.since(*at) < Span::from_secs(60));
         self.openings.push_back(now);
-        self.sent(symbol, order, request, out);
-        Ok(())
+        self.sent(symbol, order.id, Purpose::Entry, request, out);
+        Ok(order.id)
     }
 
-    fn reduce(&mut self, symbol: Symbol, qty: Qty, kind: OrderKind, purpose: Purpose, reference: Reference, out: &mut Vec<Effect>) {
+    fn reduce(
+        &mut self,
+        symbol: Symbol,
+        qty: Qty,
+        kind: OrderKind,
+        purpose: Purpose,
+        reference: Reference,
+        out: &mut Vec<Effect>,
+    ) -> ClientOrderId {
         let order = NewOrder { id: self.next_order_id(), symbol, side: Side::Sell, qty, kind };
         let request = self.orders.reduce(order, purpose, reference, self.now);
-        self.sent(symbol, order, request, out);
+        self.sent(symbol, order.id, purpose, request, out);
+        order.id
     }
 
-    fn sent(&mut self, symbol: Symbol, order: NewOrder, request: crate::protocol::Request, out: &mut Vec<Effect>) {
-        self.counters.orders += 1;
-        if let Some(trade) = self.desks.get_mut(&symbol).and_then(|d| d.trade.as_mut()) {
-            trade.sent(order.id, self.now);
+    /// Legal at any time: what guards a position needs no approval.
+    fn protect(&mut self, symbol: Symbol, qty: Qty, target: Price, stop: Price, out: &mut Vec<Effect>) {
+        let bracket = Bracket::new(self.list_ids(), symbol, qty, target, stop);
+        let desk = self.desks.get(&symbol);
+        let touch = desk.and_then(|d| d.touch());
+        let offered = desk.and_then(|d| d.trade.as_ref()).filter(|t| matches!(t.phase, Phase::Exiting { .. }));
+        let left = offered.map(|trade| trade.left(self.now));
+        let judged_by = offered.map(|trade| reference(trade.exit_at.or(touch), touch, Side::Sell, false));
+        let request = self.orders.protect(bracket, judged_by, self.now);
+        self.sent(symbol, bracket.above.id, Purpose::Target, request, out);
+        if let Some(left) = left {
+            self.cost_child_sent(symbol, Side::Sell, bracket.above.id, qty, Some(target), left);
         }
-        self.keep_order(order.id, out);
+    }
+
+    /// False when it is not sent now.
+    fn replace(&mut self, symbol: Symbol, old: ClientOrderId, qty: Qty, out: &mut Vec<Effect>) -> bool {
+        let order = NewOrder { id: self.next_order_id(), symbol, side: Side::Sell, qty, kind: OrderKind::Market };
+        let reference = self.leaving_reference(symbol);
+        let Some(request) = self.orders.replace(old, order, reference, self.now) else { return false };
+        self.keep_orders_of(old, out);
+        self.sent(symbol, order.id, Purpose::Exit, request, out);
+        self.cost_child_sent(symbol, Side::Sell, order.id, qty, None, Span::ZERO);
+        true
+    }
+
+    /// The prices that a sale at the market is judged by.
+    fn leaving_reference(&self, symbol: Symbol) -> Reference {
+        let desk = self.desks.get(&symbol);
+        let touch = desk.and_then(|d| d.touch());
+        let decided = desk.and_then(|d| d.trade.as_ref()).and_then(|t| t.exit_at);
+        reference(decided.or(touch), touch, Side::Sell, true)
+    }
+
+    fn list_ids(&mut self) -> [ClientOrderId; 3] {
+        [self.next_order_id(), self.next_order_id(), self.next_order_id()]
+    }
+
+    fn sent(&mut self, symbol: Symbol, id: ClientOrderId, purpose: Purpose, request: Request, out: &mut Vec<Effect>) {
+        let touch = self.desks.get(&symbol).and_then(|d| d.touch());
+        if let Some(trade) = self.desks.get_mut(&symbol).and_then(|d| d.trade.as_mut()) {
+            trade.sent(id, purpose, self.now);
+            if purpose == Purpose::Entry {
+                trade.kept(touch, self.now);
+            }
+        }
+        let orders: Vec<ClientOrderId> = match &request {
+            Request::PlaceList { list, .. } => list.legs.orders().map(|order| order.id).collect(),
+            _ => vec![id],
+        };
+        for id in orders {
+            self.counters.orders += 1;
+            self.keep_order(id, out);
+        }
         out.push(Effect::Send(request));
     }
 
-    pub(super) fn keep_order(&mut self, id: crate::domain::ClientOrderId, out: &mut Vec<Effect>) {
+    /// Keeps an order and those of its list.
+    fn keep_orders_of(&mut self, id: ClientOrderId, out: &mut Vec<Effect>) {
+        for id in self.orders.with_siblings(id) {
+            self.keep_order(id, out);
+        }
+    }
+
+    pub(super) fn keep_order(&mut self, id: ClientOrderId, out: &mut Vec<Effect>) {
         self.dirty = true;
         if let Some(record) = self.orders.record(id) {
             out.push(Effect::Persist(Box::new(Record::Order(record))));
@@ -161,6 +257,7 @@ impl Engine {
             held: self.now.since(opened),
             exploration: trade.plan.exploration,
         };
+        self.cost_finished(symbol, Side::Sell);
         out.push(Effect::Persist(Box::new(Record::Cost(cost))));
         out.push(Effect::Persist(Box::new(Record::Episode(episode))));
         self.alert(Severity::Info, format!("{symbol}: closed by {exit}, net {:.4} {}", split.net, self.settings.quote), out);
@@ -178,6 +275,7 @@ impl Engine {
         if trade.entry.filled.is_positive() {
             desk.last_exit = Some(self.now);
         }
+        self.cost_finished(symbol, Side::Buy);
         self.dirty = true;
         self.sweep(symbol, out);
     }
@@ -202,13 +300,30 @@ impl Engine {
         let Some(desk) = self.desks.get_mut(&symbol) else { return };
         let sigma = desk.market.volatility_bps().unwrap_or(self.settings.time_scale.typical_minute_bps);
         let (target, stop) = self.settings.time_scale.bracket(sigma);
-        let plan = crate::trading::execution::Plan { qty: Qty::ZERO, target, stop, hold, exploration: false };
+        let plan = crate::trading::execution::Plan { qty: Qty::ZERO, target, stop, hold, exploration: false, gross_bps: 0.0 };
         let touch = desk.touch().unwrap_or(Touch { bid: price, ask: price });
         let mut trade =
             Trade::new(symbol, Decided { number: 0, at: now, touch, regime: desk.market.regime(), vector: Vec::new() }, plan, rules);
         trade.stop_entering();
         desk.trade = Some(trade);
     }
+}
+
+/// What will guard an entry from the moment it has filled: its quantity less the largest commission the venue may keep of it. An entry whose
+/// guard the venue would refuse for its size is not made.
+fn guard_behind(desk: &Desk, order: &NewOrder, ids: [ClientOrderId; 3]) -> Result<Bracket, Refusal> {
+    let instrument = desk.instrument.as_ref().ok_or(Refusal::NoInstrument)?;
+    let trade = desk.trade.as_ref().ok_or(Refusal::NoPrice)?;
+    let price = order.kind.price().ok_or(Refusal::NoPrice)?;
+    let (target, stop) = trade.bracket(price, instrument);
+    let rate = instrument.fees.maker.max(instrument.fees.taker).max(Bps::ZERO);
+    let kept = order.qty.at_rate(rate) + if rate > Bps::ZERO { Qty::from_raw(1) } else { Qty::ZERO };
+    let qty = instrument.tradable(order.qty - kept, stop);
+    if !qty.is_positive() {
+        let notional = stop.notional(order.qty - kept).unwrap_or(Money::ZERO);
+        return Err(Refusal::BelowMinimum { notional, limit: instrument.min_notional });
+    }
+    Ok(Bracket::new(ids, order.symbol, qty, target, stop))
 }
 
 /// The prices an order is judged by: decided at one market, sent into another.

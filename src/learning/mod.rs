@@ -5,7 +5,8 @@
 //! shadow trades as `Episode`s; every trial as an `Experiment`; or a `LearningError` that names what is missing.
 //!
 //! The way of the data: `series` (checked, cut at holes) > `dataset` (features and `labels`) > `walk_forward` (`splits`, `rule`) >
-//! `train_trees` (`equity`, `metrics`, `gates`), and beside it `shadow_market` > `shadow_env` > `train_policy`.
+//! `train_trees` (`equity`, `metrics`, `gates`), and beside it `shadow_market` > `shadow_env` > `train_policy`. From followed quotes
+//! `fill_fit` makes the fill model; `order_costs` sums up what parent orders cost.
 //!
 //! Invariants
 //! 1. No outcome that is learned from reaches into a test (`splits::tests::no_outcome_learned_from_reaches_into_the_test`,
@@ -22,7 +23,10 @@
 //!    (`dataset::tests::a_long_hole_restarts_the_warm_up_and_no_label_crosses_it`).
 //! 7. Without trades no gate passes (`gates::tests::no_trades_fail_every_gate`); each gate has a case that passes and one that fails.
 //! 8. The same input gives the same models (`train::tests::the_same_input_gives_the_same_outcome`).
-//! 9. The result by day, market and strategy is the ledger's own, to the last unit
+//! 9. A fill model is judged on quotes newer than all outcomes it was fitted on
+//!    (`fill_fit::tests::the_judged_part_is_newer_than_all_outcomes_of_the_fitted_part`) and used only when it beats what it replaces
+//!    (`fill_fit::tests::a_fit_that_does_not_beat_both_is_reported_and_not_used`).
+//! 10. The result by day, market and strategy is the ledger's own, to the last unit
 //!    (`pnl_table::tests::the_tables_equal_the_ledger_and_a_dumb_re_sum`).
 //!
 //! *Never*: be called by `engine`; import venue, store or tui; read a clock or a file; let a result loosen a gate.
@@ -38,12 +42,14 @@ mod dataset;
 pub mod drive;
 mod equity;
 mod error;
+mod fill_fit;
 #[cfg(test)]
 mod fixture;
 mod gates;
 mod labels;
 mod leak;
 mod metrics;
+pub mod order_costs;
 mod pnl_table;
 mod progress;
 mod rule;
@@ -60,6 +66,7 @@ pub use config::{PolicyConfig, RowConfig, TrainConfig, WalkForwardConfig};
 pub use dataset::{Dataset, DatasetReport, Row};
 pub use equity::{Marked, Trade, marked};
 pub use error::LearningError;
+pub use fill_fit::{FillFit, FillSample, FillScore, MIN_FILL_SAMPLES, MOST_FILL_SAMPLES, fit_fill_model};
 pub use gates::{GateLimits, all_passed, judge};
 pub use labels::{Bracket, CostAssumption, Label, label};
 pub use leak::LeakLimits;

@@ -183,6 +183,13 @@ impl OrderBook {
         (bids + asks > 0.0).then(|| (bids - asks) / (bids + asks))
     }
 
+    /// The bids of the valid book, best first; the quoted one where there never was a book.
+    pub fn bid_levels(&self) -> impl Iterator<Item = Level> + '_ {
+        let valid = self.is_valid();
+        let quoted = self.quote.filter(|_| !self.fed).map(|quote| quote.bid);
+        self.bids.iter().copied().take_while(move |_| valid).chain(quoted)
+    }
+
     /// The best `count` levels of the valid book, best first; empty while there is none.
     #[must_use]
     pub fn bids(&self, count: usize) -> Vec<Level> {

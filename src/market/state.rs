@@ -7,7 +7,7 @@ use super::book::{Applied, OrderBook};
 use super::features::{FeatureBuilder, FeatureVector, Micro};
 use super::quality::FeedQuality;
 use super::touch::TouchCheck;
-use crate::domain::{Candle, Interval, MarketData, MarketUpdate, Price, Regime, Span, Symbol, Timestamp};
+use crate::domain::{Bps, Candle, Interval, MarketData, MarketUpdate, Price, Regime, Span, Symbol, Timestamp};
 
 /// Finished candles kept: enough for a warm-up and for the charts.
 pub const KEPT_CANDLES: usize = 240;
@@ -35,6 +35,8 @@ pub struct MarketState {
     regime: Regime,
     quality: FeedQuality,
     last_price: Option<Price>,
+    /// The mid that was quoted last; unknown after an interruption.
+    quoted: Option<Price>,
     /// Finished candles are given: trades are not folded.
     fed_candles: bool,
 }
@@ -55,6 +57,7 @@ impl MarketState {
             regime: Regime::Unknown,
             quality: FeedQuality::default(),
             last_price: None,
+            quoted: None,
             fed_candles: false,
         }
     }
@@ -70,6 +73,14 @@ impl MarketState {
         let applied = self.book.apply(update);
         self.check_touch(update, applied);
         match &update.data {
+            MarketData::Quote(quote) => {
+                self.quoted = Some(quote.bid.price.midpoint(quote.ask.price));
+                Vec::new()
+            }
+            MarketData::Interrupted => {
+                self.quoted = None;
+                Vec::new()
+            }
             MarketData::Trade(trade) => {
                 self.last_price = Some(trade.price);
                 if self.fed_candles {
@@ -142,6 +153,19 @@ impl MarketState {
     #[must_use]
     pub fn mid(&self) -> Option<Price> {
         self.book.mid()
+    }
+
+    /// How far the last quoted mid is from the mid of the book's own levels, never negative; where there never was a book, the quotes are
+    /// all there is and agree with themselves. `None` while one of the two is missing.
+    #[must_use]
+    pub fn quote_gap(&self) -> Option<Bps> {
+        let quoted = self.quoted?;
+        if !self.book.is_fed() {
+            return Some(Bps::ZERO);
+        }
+        let (bid, ask) = self.book.touch()?;
+        let gap = quoted.distance_bps(bid.price.midpoint(ask.price));
+        Some(gap.max(-gap))
     }
 
     /// The last trade's price, or the last candle's close.

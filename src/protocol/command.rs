@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{LimitName, LimitValue};
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Command {
@@ -18,4 +20,9 @@ pub enum Command {
     Climb,
     /// Go one rung down the ladder.
     StepBack,
+    /// A limit gets another value. A tighter one holds at once; a looser one must be `confirmed` (by the typed word) and holds after the
+    /// delay of the settings.
+    SetLimit { name: LimitName, value: LimitValue, confirmed: bool },
+    /// A looser value that waits for its delay is withdrawn.
+    KeepLimit { name: LimitName },
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Record;
-use crate::domain::{ClientOrderId, NewOrder, OrderId, Symbol, Timestamp};
+use crate::domain::{ClientOrderId, NewOrder, NewOrderList, OrderId, Symbol, Timestamp};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Effect {
@@ -21,6 +21,17 @@ pub enum Request {
         order: NewOrder,
         opening: bool,
     },
+    /// Orders that live by each other's fate: an entry with its protection (opening), or protection alone.
+    PlaceList {
+        list: NewOrderList,
+        opening: bool,
+    },
+    /// Cancels `old` (of a list: the whole list) and places `order` only if that succeeded. It always reduces.
+    Replace {
+        old: ClientOrderId,
+        order: NewOrder,
+    },
+    /// Cancels one order; of a list: the whole list.
     Cancel {
         id: ClientOrderId,
         symbol: Symbol,
@@ -41,6 +52,18 @@ pub enum Request {
     Test {
         order: NewOrder,
     },
+}
+
+impl Request {
+    /// The orders that it would place.
+    #[must_use]
+    pub fn places(&self) -> Vec<ClientOrderId> {
+        match self {
+            Self::Place { order, .. } | Self::Replace { order, .. } => vec![order.id],
+            Self::PlaceList { list, .. } => list.legs.orders().map(|order| order.id).collect(),
+            Self::Test { .. } | Self::Cancel { .. } | Self::Query { .. } | Self::Account | Self::Snapshot { .. } => Vec::new(),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

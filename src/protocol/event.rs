@@ -89,6 +89,8 @@ pub enum Learned {
     WarmUp(WarmUp),
     /// The workshop is done: nothing more is coming.
     Finished,
+    /// How likely quotes are filled, with its scores.
+    FillModel(Box<super::FillModelLearned>),
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

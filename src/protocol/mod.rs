@@ -14,6 +14,8 @@ mod effect;
 mod event;
 mod history;
 mod ladder;
+mod limit;
+mod quoting;
 mod record;
 mod refusal;
 mod venue;
@@ -25,6 +27,11 @@ pub use effect::{Alert, Effect, Request, Severity};
 pub use event::{Blob, Carried, Event, Learned, ModelAdopted, ModelKind, ModelRole, Probe, RunOpened, Stamp, WarmUp};
 pub use history::{CandleSource, GapReason, GapRecord, GapState, HistoryPage, HistorySpan, Testimony, Witness};
 pub use ladder::{LadderView, Rung, RungChange, RungGate, RungReason};
+pub use limit::{Action, HaltView, LimitAnswer, LimitName, LimitState, LimitValue, LimitView, UnknownLimit};
+pub use quoting::{
+    FILL_FEATURES, FillCoefficients, FillFacts, FillModelLearned, FillSampleRecord, Markouts, OrderCostRecord, ParentPurpose, PlannedQuote,
+    QuoteOption, TakerCounterfactual,
+};
 pub use record::{
     Account, CarryRecord, CostRecord, DecisionRecord, EvidenceRecord, FillRecord, GateRecord, HealthRecord, ModelRecord, NeighbourRecord,
     OrderRecord, OrderState, PostingRecord, Record, RunRecord, Verdict,
@@ -32,6 +39,6 @@ pub use record::{
 pub use refusal::Refusal;
 pub use venue::{FailureKind, Stream, VenueEvent, VenueFill, VenueOrder, VenueRefusal};
 pub use view::{
-    BalanceMismatch, BookView, Counters, DecisionView, HealthVerdict, HealthView, LearningView, LogLine, Mode, ModelView, OrderView,
-    PositionView, SymbolView, TradingState, View,
+    BalanceMismatch, BookView, Counters, DecisionView, ExposedView, HealthVerdict, HealthView, LearningView, LogLine, Mode, ModelView,
+    OrderView, PositionView, SymbolView, TradingState, View,
 };

@@ -20,6 +20,10 @@ pub enum Record {
     Health(HealthRecord),
     /// The trading state to carry into the next run; replaces the previous one.
     Carry(CarryRecord),
+    /// What one parent order cost.
+    OrderCost(super::OrderCostRecord),
+    /// A quote that was followed to its end.
+    FillSample(super::FillSampleRecord),
 }
 
 /// An order's life as we know it; see the transition table in `trading/execution`.

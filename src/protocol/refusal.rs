@@ -80,4 +80,30 @@ pub enum Refusal {
     RungMoved { rung: Rung },
     #[error("positions would be {would_be}, the rung allows {limit} of the allocated capital")]
     Allocated { would_be: Money, limit: Money },
+    #[error("positions are being reduced to their limits")]
+    Reducing,
+    #[error("net exposure would be {would_be}, limit {limit}")]
+    NetExposure { would_be: Money, limit: Money },
+    #[error("markets that move together would hold {would_be} bps of the equity, limit {limit} bps")]
+    ClusterExposure { would_be: Bps, limit: Bps },
+    #[error("the portfolio would move by {would_be} bps a day, limit {limit} bps")]
+    PortfolioVolatility { would_be: Bps, limit: Bps },
+    #[error("volatility of a held market is not known yet")]
+    PortfolioUnknown,
+    #[error("the quotes are {gap} bps away from the book, limit {limit} bps")]
+    QuoteBookGap { gap: Bps, limit: Bps },
+    #[error("no quote to compare the book with")]
+    QuoteUnknown,
+    #[error("the quote coin is {depeg} bps off its peg, limit {limit} bps")]
+    Depeg { depeg: Bps, limit: Bps },
+    #[error("the price of the quote coin in another stable coin is unknown")]
+    DepegUnknown,
+    #[error("{errors} errors of the venue in the last minute, limit {limit}")]
+    VenueErrors { errors: u32, limit: u32 },
+    #[error("{spent:.2} of money x seconds stood without protection, limit {limit:.2}")]
+    Unprotected { spent: Money, limit: Money },
+    #[error("the model gives no probability of winning to size by")]
+    WinProbabilityUnknown,
+    #[error("the sizing rules leave nothing to buy")]
+    SizedToNothing,
 }

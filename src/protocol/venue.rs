@@ -115,6 +115,8 @@ pub enum VenueRefusal {
     RateLimit,
     Clock,
     Credentials,
+    /// It was to replace an order that could not be cancelled: the venue did not try.
+    NotAttempted,
     Other,
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{AccountView, Alert, LadderView, ModelKind, ModelRole, OrderState, Severity, Verdict};
+use super::{AccountView, Alert, HaltView, LadderView, LimitAnswer, LimitView, ModelKind, ModelRole, OrderState, Severity, Verdict};
 use crate::domain::{Asset, Bps, Candle, ClientOrderId, Interval, Level, Money, Price, Qty, Regime, RunId, Side, Span, Symbol, Timestamp};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -27,6 +27,10 @@ pub enum TradingState {
         reason: String,
     },
     Stopping,
+    /// A limit is being restored: positions are sold, the largest first, and nothing opens.
+    Reducing {
+        reason: String,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
@@ -75,12 +79,32 @@ pub struct View {
     /// What resuming would accept: filled while trading is halted because venue and books differ.
     #[serde(default)]
     pub mismatches: Vec<BalanceMismatch>,
+    #[serde(default)]
+    pub exposed: ExposedView,
     /// `None` where nothing is climbed: demo, paper, backtest.
     #[serde(default)]
     pub ladder: Option<LadderView>,
     /// `None` without an account currency of its own.
     #[serde(default)]
     pub account: Option<AccountView>,
+    /// Every limit, in the order of the table.
+    #[serde(default)]
+    pub limits: Vec<LimitView>,
+    /// The halt in force and how far it has come; `None` while trading.
+    #[serde(default)]
+    pub halt: Option<HaltView>,
+    #[serde(default)]
+    pub limit_answer: Option<LimitAnswer>,
+}
+
+/// Sellable holdings that no stop at the venue guards, in quote money.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ExposedView {
+    pub now: Money,
+    /// The longest time without a pause in which something was exposed.
+    pub longest: Span,
+    /// Sum of amount x seconds since the start.
+    pub total: Money,
 }
 
 /// An asset of which the venue holds another amount than the books say.

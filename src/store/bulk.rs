@@ -2,7 +2,7 @@
 
 use redb::WriteTransaction;
 
-use super::candles::{self, DAYS_PER_COMMIT};
+use super::candles::{self, PackedDay};
 use super::captures::{self, CaptureId};
 use super::error::StoreError;
 use super::history;
@@ -48,8 +48,8 @@ pub enum Bulk {
 
 /// One transaction's worth.
 pub(super) enum Piece {
-    Days { symbol: Symbol, interval: Interval, days: Vec<(i64, Vec<Candle>)> },
-    History(Box<HistoryPage>),
+    Days { symbol: Symbol, interval: Interval, days: Vec<PackedDay> },
+    History(Box<HistoryPage>, Vec<PackedDay>),
     Episodes(Vec<Episode>),
     Model(Box<ModelRecord>),
     Run(Box<RunRecord>),
@@ -63,11 +63,14 @@ pub(super) enum Piece {
 impl Bulk {
     pub(super) fn into_pieces(self) -> Result<Vec<Piece>, WriterError> {
         Ok(match self {
-            Self::Candles { symbol, interval, candles } => candles::by_day(&candles)
-                .chunks(DAYS_PER_COMMIT)
-                .map(|days| Piece::Days { symbol, interval, days: days.to_vec() })
-                .collect(),
-            Self::History(page) => vec![Piece::History(page)],
+            Self::Candles { symbol, interval, candles } => {
+                let some = |days| Piece::Days { symbol, interval, days };
+                candles::by_commit(candles::packed(&candles, interval)).into_iter().map(some).collect()
+            }
+            Self::History(page) => {
+                let days = candles::packed(&page.candles, page.interval);
+                vec![Piece::History(page, days)]
+            }
             Self::Episodes(episodes) => episodes.chunks(EPISODES_PER_COMMIT).map(|some| Piece::Episodes(some.to_vec())).collect(),
             Self::Model(model) => {
                 check_model(&model).map_err(|_| WriterError::WrongModel { id: model.id.clone() })?;
@@ -91,7 +94,7 @@ impl Piece {
     pub fn apply(&self, txn: &WriteTransaction, scope: &Scope) -> Result<(), StoreError> {
         match self {
             Self::Days { symbol, interval, days } => candles::merge_days(txn, *symbol, *interval, days),
-            Self::History(page) => history::keep_page(txn, page),
+            Self::History(page, days) => history::keep_page(txn, page, days),
             Self::Episodes(episodes) => {
                 episodes.iter().try_for_each(|episode| Table::TradeMemory.put(txn, &Key::new().number(episode.number), episode))
             }

@@ -35,29 +35,46 @@ struct Header {
     last: Timestamp,
 }
 
-/// Days per transaction: an urgent commit never waits for more than this much importing.
-pub(super) const DAYS_PER_COMMIT: usize = 4;
+/// Days and candles per transaction: an urgent commit never waits for more than this much importing, or than one day where a day holds more.
+const DAYS_PER_COMMIT: usize = 4;
+const CANDLES_PER_COMMIT: usize = 10_000;
 
 /// The most a day can unpack to; a second-by-second day takes about 2 MB.
 const MAX_UNPACKED: u32 = 64 << 20;
 
+/// A UTC day of candles as it will lie in the file. Packing is most of the work of an import; it is done by whoever brings the candles, before
+/// the transaction, so that an urgent commit waits for the writing alone.
+pub(super) struct PackedDay {
+    day: i64,
+    count: usize,
+    body: Vec<u8>,
+}
+
+/// Candles by UTC day, packed, in the order of days; of two with the same open time the later one counts.
+pub(super) fn packed(candles: &[Candle], interval: Interval) -> Vec<PackedDay> {
+    let mut days: BTreeMap<i64, BTreeMap<Timestamp, Candle>> = BTreeMap::new();
+    for candle in candles {
+        days.entry(candle.open_time.day()).or_default().insert(candle.open_time, *candle);
+    }
+    days.into_iter()
+        .filter_map(|(day, candles)| {
+            let candles: Vec<Candle> = candles.into_values().collect();
+            Some(PackedDay { day, count: candles.len(), body: day_body(&candles, interval)? })
+        })
+        .collect()
+}
+
 /// Adds candles to what is stored; a candle of the same open time replaces the stored one. One transaction's worth.
-pub(super) fn merge_days(
-    txn: &WriteTransaction,
-    symbol: Symbol,
-    interval: Interval,
-    days: &[(i64, Vec<Candle>)],
-) -> Result<(), StoreError> {
-    for (day, candles) in days {
+pub(super) fn merge_days(txn: &WriteTransaction, symbol: Symbol, interval: Interval, days: &[PackedDay]) -> Result<(), StoreError> {
+    for PackedDay { day, body, .. } in days {
         let key = day_key(symbol, interval, *day);
-        let mut merged: BTreeMap<Timestamp, Candle> = BTreeMap::new();
-        if let Some(body) = Table::Candles.held(txn, &key)? {
-            let (_, held) = unpack_body(key.as_slice(), &body)?;
-            merged.extend(held.into_iter().map(|c| (c.open_time, c)));
-        }
-        merged.extend(candles.iter().map(|c| (c.open_time, *c)));
-        let all: Vec<Candle> = merged.into_values().collect();
-        put_day(txn, &key, interval, &all)?;
+        let Some(held) = Table::Candles.held(txn, &key)? else {
+            Table::Candles.put_bytes(txn, &key, body.clone())?;
+            continue;
+        };
+        let both = [unpack_body(key.as_slice(), &held)?.1, unpack_body(key.as_slice(), body)?.1];
+        let merged: BTreeMap<Timestamp, Candle> = both.into_iter().flatten().map(|candle| (candle.open_time, candle)).collect();
+        put_day(txn, &key, interval, &merged.into_values().collect::<Vec<Candle>>())?;
     }
     Ok(())
 }
@@ -85,20 +102,32 @@ pub(super) fn remove_between(
 }
 
 fn put_day(txn: &WriteTransaction, key: &Key, interval: Interval, all: &[Candle]) -> Result<(), StoreError> {
-    let (Some(first), Some(last)) = (all.first(), all.last()) else { return Ok(()) };
-    let header = Header { count: all.len() as u32, first: first.open_time, last: last.open_time };
-    let mut body = codec::encode(&header);
-    body.extend(lz4_flex::compress_prepend_size(&pack(all, interval)));
-    Table::Candles.put_bytes(txn, key, body)
+    day_body(all, interval).map_or(Ok(()), |body| Table::Candles.put_bytes(txn, key, body))
 }
 
-/// The candles by UTC day, in the order of days.
-pub(super) fn by_day(candles: &[Candle]) -> Vec<(i64, Vec<Candle>)> {
-    let mut days: BTreeMap<i64, Vec<Candle>> = BTreeMap::new();
-    for candle in candles {
-        days.entry(candle.open_time.day()).or_default().push(*candle);
+/// A row's content; `None` without candles.
+fn day_body(all: &[Candle], interval: Interval) -> Option<Vec<u8>> {
+    let header = Header { count: all.len() as u32, first: all.first()?.open_time, last: all.last()?.open_time };
+    let mut body = codec::encode(&header);
+    body.extend(lz4_flex::compress_prepend_size(&pack(all, interval)));
+    Some(body)
+}
+
+/// Days as they are committed together.
+pub(super) fn by_commit(days: Vec<PackedDay>) -> Vec<Vec<PackedDay>> {
+    let mut commits: Vec<Vec<PackedDay>> = Vec::new();
+    let mut held = 0;
+    for day in days {
+        held += day.count;
+        match commits.last_mut() {
+            Some(last) if last.len() < DAYS_PER_COMMIT && held <= CANDLES_PER_COMMIT => last.push(day),
+            _ => {
+                held = day.count;
+                commits.push(vec![day]);
+            }
+        }
     }
-    days.into_iter().collect()
+    commits
 }
 
 /// Candles with open times in `[from, until)`, oldest first.
@@ -328,6 +357,32 @@ mod tests {
         assert_eq!((listed.symbol, listed.interval, listed.count), (symbol, Interval::MINUTE, 3_000));
         assert_eq!((listed.first, listed.last), (candles[0].open_time, candles[2_999].open_time));
         assert!((3_000..300_000).contains(&listed.bytes), "{}", listed.bytes);
+    }
+
+    #[test]
+    fn a_commit_holds_few_days_and_few_candles() {
+        let series = |interval: Interval, count: i64| -> Vec<Candle> {
+            let start = Timestamp::from_millis(1_700_006_400_000).floor_to(Interval::from_secs(86_400).unwrap());
+            let one = samples::candles(1)[0];
+            (0..count).map(|n| Candle { open_time: start + interval.span().times(n), ..one }).collect()
+        };
+        let sizes = |interval: Interval, count| -> Vec<(usize, usize)> {
+            let commits = by_commit(packed(&series(interval, count), interval));
+            commits.iter().map(|days| (days.len(), days.iter().map(|day| day.count).sum())).collect()
+        };
+        assert_eq!(sizes(Interval::MINUTE, 10 * 1_440), [(4, 5_760), (4, 5_760), (2, 2_880)]);
+        assert_eq!(sizes(Interval::from_secs(20).unwrap(), 4 * 4_320), [(2, 8_640), (2, 8_640)]);
+        assert_eq!(sizes(Interval::from_secs(5).unwrap(), 3 * 17_280), [(1, 17_280); 3]);
+        assert_eq!(sizes(Interval::MINUTE, 0), []);
+    }
+
+    #[test]
+    fn of_two_candles_with_one_time_the_later_counts() {
+        let candles = samples::candles(3);
+        let later = Candle { trades: 77, ..candles[1] };
+        let days = packed(&[candles[2], candles[1], candles[0], later], Interval::MINUTE);
+        let kept: Vec<Candle> = days.iter().flat_map(|day| unpack_body(&[], &day.body).unwrap().1).collect();
+        assert_eq!(kept, [candles[0], later, candles[2]]);
     }
 
     fn any_candle() -> impl Strategy<Value = Candle> {

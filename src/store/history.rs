@@ -5,7 +5,7 @@
 
 use redb::WriteTransaction;
 
-use super::candles;
+use super::candles::{self, PackedDay};
 use super::error::StoreError;
 use super::file::Store;
 use super::schema::{Key, Table};
@@ -15,7 +15,8 @@ use crate::protocol::{GapRecord, HistoryPage, HistorySpan};
 impl Store {
     /// Keeps a page of a download, candles and span together; durable when this returns.
     pub fn keep_history(&self, page: &HistoryPage) -> Result<(), StoreError> {
-        self.write(|txn| keep_page(txn, page))
+        let days = candles::packed(&page.candles, page.interval);
+        self.write(|txn| keep_page(txn, page, &days))
     }
 
     /// Who told what of a series, by start.
@@ -40,12 +41,13 @@ impl Store {
     }
 }
 
-pub(super) fn keep_page(txn: &WriteTransaction, page: &HistoryPage) -> Result<(), StoreError> {
-    let HistoryPage { symbol, interval, candles, span, replace } = page;
+/// `days`: the page's candles, packed.
+pub(super) fn keep_page(txn: &WriteTransaction, page: &HistoryPage, days: &[PackedDay]) -> Result<(), StoreError> {
+    let HistoryPage { symbol, interval, span, replace, .. } = page;
     if *replace {
         candles::remove_between(txn, *symbol, *interval, span.start, span.end)?;
     }
-    candles::merge_days(txn, *symbol, *interval, &candles::by_day(candles))?;
+    candles::merge_days(txn, *symbol, *interval, days)?;
     let prefix = series_key(*symbol, *interval);
     let mut held = Vec::new();
     for (key, row) in Table::FetchProgress.held_between(txn, prefix.as_slice(), &prefix.after_all())? {

@@ -5,7 +5,7 @@ use std::ops::{Bound, RangeBounds};
 use redb::WriteTransaction;
 use sha2::{Digest, Sha256};
 
-use super::candles::{self, CandleSeries, DAYS_PER_COMMIT};
+use super::candles::{self, CandleSeries};
 use super::codec;
 use super::error::StoreError;
 use super::file::Store;
@@ -14,7 +14,8 @@ use super::records;
 use super::schema::{Key, Table};
 use crate::domain::{Candle, Episode, Interval, RunId, Symbol, Timestamp};
 use crate::protocol::{
-    CarryRecord, CostRecord, DecisionRecord, FillRecord, HealthRecord, ModelRecord, OrderRecord, PostingRecord, RunRecord,
+    CarryRecord, CostRecord, DecisionRecord, FillRecord, FillSampleRecord, HealthRecord, ModelRecord, OrderCostRecord, OrderRecord,
+    PostingRecord, RunRecord,
 };
 
 impl Store {
@@ -31,8 +32,8 @@ impl Store {
     /// Adds candles, in transactions of a few days; one of the same open time replaces the stored one. For commands that run
     /// alone: beside a running writer its bulk lane does this.
     pub fn put_candles(&self, symbol: Symbol, interval: Interval, new: &[Candle]) -> Result<(), StoreError> {
-        for days in candles::by_day(new).chunks(DAYS_PER_COMMIT) {
-            self.write(|txn| candles::merge_days(txn, symbol, interval, days))?;
+        for days in candles::by_commit(candles::packed(new, interval)) {
+            self.write(|txn| candles::merge_days(txn, symbol, interval, &days))?;
         }
         Ok(())
     }
@@ -73,6 +74,25 @@ impl Store {
             })?;
             Ok(found)
         })
+    }
+
+    /// What parent orders of this scope cost that were finished at `from` or later, oldest first.
+    pub fn order_costs(&self, from: Timestamp) -> Result<Vec<OrderCostRecord>, StoreError> {
+        self.read(|txn| {
+            let mut found = Vec::new();
+            Table::OrderCosts.each(txn, self.scope().key().time(from).as_slice(), &self.scope().key().after_all(), |key, row| {
+                found.push(Table::OrderCosts.decoded(key, row)?);
+                Ok(true)
+            })?;
+            Ok(found)
+        })
+    }
+
+    /// The newest `count` followed quotes of all scopes, oldest first.
+    pub fn fill_samples(&self, count: usize) -> Result<Vec<FillSampleRecord>, StoreError> {
+        let mut found: Vec<FillSampleRecord> = self.read(|txn| Table::FillSamples.last(txn, &Key::new(), count))?;
+        found.reverse();
+        Ok(found)
     }
 
     /// Episodes by number, shared by all scopes.

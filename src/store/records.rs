@@ -1,6 +1,6 @@
 //! Records as the engine hands them over, into their tables. Applying the same record twice changes nothing.
 
-use redb::{ReadableTable, WriteTransaction};
+use redb::{ReadableTable, ReadableTableMetadata, WriteTransaction};
 use serde::Serialize;
 
 use super::codec;
@@ -9,6 +9,9 @@ use super::identity::Scope;
 use super::schema::{Key, Table};
 use crate::domain::{ClientOrderId, RunId, Symbol, TradeId};
 use crate::protocol::{FillRecord, PostingRecord, Record, RunRecord};
+
+/// Followed quotes that are kept: months of two markets on minute bars, about 40 MiB.
+pub(super) const FILL_SAMPLES_KEPT: u64 = 200_000;
 
 /// Stores one record of `run` in its table.
 pub(super) fn apply(txn: &WriteTransaction, scope: &Scope, run: RunId, record: &Record) -> Result<(), StoreError> {
@@ -26,6 +29,14 @@ pub(super) fn apply(txn: &WriteTransaction, scope: &Scope, run: RunId, record: &
             append(txn, Table::Costs, &front, cost)
         }
         Record::Health(health) => append(txn, Table::HealthEvents, &scope.key().time(health.at), health),
+        Record::OrderCost(cost) => {
+            let front = scope.key().time(cost.finished).text(cost.symbol.as_str()).time(cost.decided);
+            append(txn, Table::OrderCosts, &front, cost)
+        }
+        Record::FillSample(sample) => {
+            append(txn, Table::FillSamples, &Key::new().time(sample.at).text(sample.symbol.as_str()), sample)?;
+            keep_newest(txn, Table::FillSamples, FILL_SAMPLES_KEPT)
+        }
         Record::Carry(carry) => Table::Carry.put(txn, &scope.key(), carry),
     }
 }
@@ -71,6 +82,15 @@ fn apply_postings(txn: &WriteTransaction, scope: &Scope, run: RunId, postings: &
     Ok(())
 }
 
+/// Takes the first rows of a table away until it has no more than `most`.
+fn keep_newest(txn: &WriteTransaction, table: Table, most: u64) -> Result<(), StoreError> {
+    let mut open = table.open(txn)?;
+    while open.len().doing("count rows")? > most {
+        open.pop_first().doing("remove a row")?;
+    }
+    Ok(())
+}
+
 /// Adds a record under the first free ordinal of its key, unless the very same is there already.
 fn append<T: Serialize>(txn: &WriteTransaction, table: Table, front: &Key, record: &T) -> Result<(), StoreError> {
     let body = codec::encode(record);
@@ -106,6 +126,8 @@ mod tests {
         assert_eq!(store.fills().unwrap(), samples::fills());
         assert_eq!(store.postings().unwrap(), samples::postings());
         assert_eq!(store.costs(Timestamp::EPOCH).unwrap(), samples::costs());
+        assert_eq!(store.order_costs(Timestamp::EPOCH).unwrap(), samples::order_costs());
+        assert_eq!(store.fill_samples(99).unwrap(), samples::fill_samples());
         assert_eq!(store.episodes(..).unwrap(), samples::episodes());
         assert_eq!(store.carry().unwrap(), Some(samples::carry()));
         assert_eq!(store.decisions(2).unwrap().iter().map(|d| d.number).collect::<Vec<_>>(), [4, 3]);
@@ -145,6 +167,16 @@ mod tests {
             store.write(|txn| apply(txn, store.scope(), RunId(1), &Record::Cost(cost.clone()))).unwrap();
         }
         assert_eq!(store.costs(Timestamp::EPOCH).unwrap(), vec![first, second]);
+    }
+
+    #[test]
+    fn of_followed_quotes_the_oldest_go() {
+        let store = Store::open_backend(redb::backends::InMemoryBackend::new(), &samples::demo()).unwrap();
+        samples::fill(&store);
+        let all = samples::fill_samples();
+        store.write(|txn| keep_newest(txn, Table::FillSamples, 2)).unwrap();
+        assert_eq!(store.fill_samples(99).unwrap(), all[all.len() - 2..]);
+        assert_eq!(store.fill_samples(1).unwrap(), all[all.len() - 1..], "the newest are asked for");
     }
 
     #[test]

@@ -10,9 +10,10 @@ use crate::domain::{
     Origin, Price, PublicTrade, Qty, Quote, Regime, Role, RunId, Side, Span, Symbol, Timestamp, TradeId,
 };
 use crate::protocol::{
-    Account, CandleSource, CarryRecord, CostRecord, DecisionRecord, Effect, Event, EvidenceRecord, FillRecord, GapReason, GapRecord,
-    GapState, GateRecord, HealthRecord, HealthVerdict, HistoryPage, HistorySpan, Mode, ModelKind, ModelRecord, NeighbourRecord,
-    OrderRecord, OrderState, PostingRecord, Record, Request, RunRecord, Stamp, Testimony, VenueFill, Verdict, Witness,
+    Account, CandleSource, CarryRecord, CostRecord, DecisionRecord, Effect, Event, EvidenceRecord, FillFacts, FillRecord, FillSampleRecord,
+    GapReason, GapRecord, GapState, GateRecord, HealthRecord, HealthVerdict, HistoryPage, HistorySpan, Markouts, Mode, ModelKind,
+    ModelRecord, NeighbourRecord, OrderCostRecord, OrderRecord, OrderState, ParentPurpose, PlannedQuote, PostingRecord, QuoteOption,
+    Record, Request, RunRecord, Stamp, TakerCounterfactual, Testimony, VenueFill, Verdict, Witness,
 };
 
 /// Entries that `fill` journals.
@@ -249,6 +250,75 @@ pub(super) fn run(n: u64) -> RunRecord {
     }
 }
 
+/// Two that were filled, the second in part, and one that was missed.
+pub(super) fn order_costs() -> Vec<OrderCostRecord> {
+    let cost = |n: u64| {
+        let wanted = Qty::from_raw(2 * qty(n).raw());
+        let filled = [wanted, qty(n), Qty::ZERO][n as usize % 3];
+        let taker = TakerCounterfactual {
+            vwap: price(n),
+            worst: price(n + 1),
+            fee: Money::from_raw(70),
+            cost: Money::from_raw(300),
+            complete: true,
+        };
+        let (slippage, fees) = (Money::from_raw(-20), Money::from_raw(15));
+        let was_filled = filled.is_positive();
+        OrderCostRecord {
+            run: RunId(1),
+            decision: n,
+            symbol: symbol(),
+            side: Side::Buy,
+            purpose: ParentPurpose::Entry,
+            decided: at(n),
+            finished: at(n + 9),
+            arrival_mid: price(n),
+            arrival_bid: price(n),
+            arrival_ask: price(n + 1),
+            wanted,
+            filled,
+            average_price: price(n),
+            children: 2,
+            first_sent: Some(at(n)),
+            first_fill: was_filled.then(|| at(n + 2)),
+            last_fill: was_filled.then(|| at(n + 3)),
+            maker_qty: filled,
+            taker_qty: Qty::ZERO,
+            fees,
+            slippage,
+            slippage_bps: was_filled.then_some(-0.25),
+            markouts: Markouts { after_1s: Some(0.5), after_10s: None, after_60s: Some(-1.25) },
+            taker: Some(taker),
+            saved: was_filled.then(|| taker.cost.share(filled, wanted) - slippage - fees),
+            saved_bps: was_filled.then_some(2.5),
+            chosen: Some(PlannedQuote { option: QuoteOption::Join, price: price(n), fill_probability: 0.5, expected_cost_bps: 8.5 }),
+            missed: wanted - filled,
+            missed_move_bps: (filled != wanted).then_some(3.0),
+        }
+    };
+    (0..3).map(cost).collect()
+}
+
+pub(super) fn fill_samples() -> Vec<FillSampleRecord> {
+    let facts = FillFacts { queue_ahead: 2.0, qty: 1.0, volume_per_sec: 0.5, horizon_secs: 6.0, ..FillFacts::default() };
+    let sample = |n: u64| FillSampleRecord {
+        run: RunId(1),
+        symbol: symbol(),
+        at: at(n),
+        side: Side::Buy,
+        option: QuoteOption::Deeper,
+        price: price(n),
+        qty: qty(n),
+        own: n == 3,
+        facts,
+        filled_after: (n % 2 == 0).then(|| Span::from_millis(900)),
+        markouts: Markouts::default(),
+        adverse_bps: (n % 2 == 0).then_some(0.75),
+        missed_move_bps: (n % 2 == 1).then_some(-2.0),
+    };
+    (0..4).map(sample).collect()
+}
+
 /// One record of each kind, different by `seed`.
 pub(super) fn records(seed: u64) -> Vec<Record> {
     let n = seed as usize;
@@ -259,6 +329,8 @@ pub(super) fn records(seed: u64) -> Vec<Record> {
         Record::Decision(decision(seed % 5)),
         Record::Episode(episodes().swap_remove(n % 4)),
         Record::Cost(costs().swap_remove(n % 3)),
+        Record::OrderCost(order_costs().swap_remove(n % 3)),
+        Record::FillSample(fill_samples().swap_remove(n % 4)),
         Record::Health(health().swap_remove(n % 2)),
         Record::Carry(carry()),
     ]

@@ -15,6 +15,8 @@
 //! | `ledger` | scope, run, entry | the postings of one entry |
 //! | `decisions` | scope, time, run, number | `DecisionRecord` |
 //! | `costs` | scope, exit time, symbol, entry time, ordinal | `CostRecord` |
+//! | `order_costs` | scope, finish time, symbol, decision time, ordinal | `OrderCostRecord` |
+//! | `fill_samples` | time, symbol, ordinal | `FillSampleRecord`: the newest 200,000, shared by all scopes |
 //! | `health_events` | scope, time, ordinal | `HealthRecord` |
 //! | `trade_memory` | number | `Episode` |
 //! | `models` | id | `ModelRecord` |
@@ -69,6 +71,8 @@ tables! {
     Ledger => "ledger",
     Decisions => "decisions",
     Costs => "costs",
+    OrderCosts => "order_costs",
+    FillSamples => "fill_samples",
     HealthEvents => "health_events",
     TradeMemory => "trade_memory",
     Models => "models",

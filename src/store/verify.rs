@@ -20,8 +20,8 @@ use super::retention::{JournalCut, cut_of};
 use super::schema::{Key, KeyParts, Table};
 use crate::domain::{Asset, Candle, ClientOrderId, Episode, Qty, RunId};
 use crate::protocol::{
-    CarryRecord, CostRecord, DecisionRecord, FillRecord, GapRecord, HealthRecord, HistorySpan, Mode, ModelRecord, OrderRecord,
-    PostingRecord, RunRecord,
+    CarryRecord, CostRecord, DecisionRecord, FillRecord, FillSampleRecord, GapRecord, HealthRecord, HistorySpan, Mode, ModelRecord,
+    OrderCostRecord, OrderRecord, PostingRecord, RunRecord,
 };
 
 /// What was found; every number is counted, none remembered.
@@ -121,6 +121,7 @@ struct Verification {
     ledger: Tally,
     fills: Tally,
     order_sums: Tally,
+    order_costs: Tally,
     models: Tally,
     days: Tally,
     episodes: Tally,
@@ -185,6 +186,8 @@ impl Verification {
             Table::Ledger => self.entry(key, &table.decoded::<Vec<PostingRecord>>(key, row)?),
             Table::Decisions => readable::<DecisionRecord>(table, key, row)?,
             Table::Costs => readable::<CostRecord>(table, key, row)?,
+            Table::OrderCosts => self.order_cost(&table.decoded(key, row)?),
+            Table::FillSamples => readable::<FillSampleRecord>(table, key, row)?,
             Table::HealthEvents => readable::<HealthRecord>(table, key, row)?,
             Table::TradeMemory => self.episode(key, &table.decoded(key, row)?),
             Table::Models => self.model(&table.decoded(key, row)?),
@@ -234,6 +237,22 @@ impl Verification {
         self.ledger.check(balanced, || match sums.iter().find(|(_, sum)| !sum.is_zero()) {
             Some((asset, sum)) => format!("entry {number} is out of balance by {sum} {asset}"),
             None => format!("entry {number} is kept under another key"),
+        });
+    }
+
+    /// Every filled unit has one role, and what was saved is the taker's share less what it really cost.
+    fn order_cost(&mut self, cost: &OrderCostRecord) {
+        let roles = cost.maker_qty + cost.taker_qty == cost.filled && cost.filled + cost.missed == cost.wanted;
+        let saved =
+            cost.taker.filter(|_| cost.filled.is_positive()).map(|t| t.cost.share(cost.filled, cost.wanted) - cost.slippage - cost.fees);
+        self.order_costs.check(roles && saved == cost.saved, || {
+            format!(
+                "decision {} of {}: {} filled, {} saved do not add up",
+                cost.decision,
+                cost.symbol,
+                cost.filled,
+                cost.saved.unwrap_or_default()
+            )
         });
     }
 
@@ -298,6 +317,7 @@ impl Verification {
             self.ledger.report("postings sum to zero per entry and asset", "entries"),
             self.fills.report("each trade is applied once", "fills"),
             self.order_sums.report("finished orders are filled by their fills", "orders"),
+            self.order_costs.report("order costs add up", "parent orders"),
             self.models.report("models hash to their ids", "models"),
             self.days.report("candles are sound and in order", "days"),
             self.episodes.report("episodes are numbered without gaps", "episodes"),
@@ -381,6 +401,15 @@ mod tests {
         order.filled += Qty::from_raw(5);
         put(&store, Record::Order(order));
         assert!(only_fault(&store).contains("its fills sum to"));
+    }
+
+    #[test]
+    fn an_order_cost_that_does_not_add_up_is_reported() {
+        let store = filled();
+        let mut cost = samples::order_costs().remove(0);
+        cost.saved = cost.saved.map(|saved| saved + crate::domain::Money::from_raw(1));
+        put(&store, Record::OrderCost(cost));
+        assert!(only_fault(&store).contains("do not add up"));
     }
 
     #[test]

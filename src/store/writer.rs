@@ -467,6 +467,21 @@ mod tests {
     }
 
     #[test]
+    fn an_intent_goes_before_all_bulk_that_waits() {
+        let shared =
+            Shared { state: Mutex::new(State::default()), work: Condvar::new(), done: Condvar::new(), durable_end: AtomicU64::new(0) };
+        let handle = WriterHandle { shared: Arc::new(shared) };
+        let candles = samples::candles(20_000);
+        handle.bulk(Bulk::Candles { symbol: samples::symbol(), interval: Interval::MINUTE, candles }).unwrap();
+        let entries = samples::entries(2);
+        handle.append(entries[..1].to_vec(), Vec::new(), false).unwrap();
+        assert!(matches!(handle.shared.next_work(), Work::Bulk(_)), "nothing is urgent yet");
+        handle.append(entries[1..].to_vec(), Vec::new(), true).unwrap();
+        assert!(matches!(handle.shared.next_work(), Work::Stream(group) if group.len() == 2));
+        assert!(matches!(handle.shared.next_work(), Work::Bulk(_)));
+    }
+
+    #[test]
     fn a_full_disk_is_told_once_and_for_all_and_nobody_hangs() {
         let disk = BreakableDisk::default();
         let store = Store::open_backend(disk.clone(), &samples::demo()).unwrap();

@@ -68,6 +68,10 @@ pub fn trading() -> View {
             ..Counters::default()
         },
         mismatches: Vec::new(),
+        exposed: ExposedView::default(),
+        limits: Vec::new(),
+        halt: None,
+        limit_answer: None,
     }
 }
 

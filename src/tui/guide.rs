@@ -38,7 +38,7 @@ pub fn wanted(view: &View) -> bool {
     match view.trading {
         TradingState::Starting => true,
         TradingState::Active => !view.learning.finished && !has_model,
-        TradingState::Halted { .. } | TradingState::Stopping => false,
+        TradingState::Halted { .. } | TradingState::Stopping | TradingState::Reducing { .. } => false,
     }
 }
 

@@ -161,6 +161,7 @@ const fn sent_words(command: Command) -> &'static str {
         Command::Stop => "Asked the engine to stop.",
         Command::Climb => "Asked the engine to climb the ladder.",
         Command::StepBack => "Asked the engine to step back on the ladder.",
+        Command::SetLimit { .. } | Command::KeepLimit { .. } => "Asked the engine about a limit.",
     }
 }
 

@@ -9,7 +9,7 @@ use super::status_bar;
 use super::text;
 use super::theme::Theme;
 use crate::domain::Span as Length;
-use crate::protocol::{ModelKind, ModelRole, ModelView, View};
+use crate::protocol::{LimitState, ModelKind, ModelRole, ModelView, View};
 
 /// Verdict first, then its reasons, then the measurements that it stands on.
 pub fn health(view: &View, width: u16, theme: &Theme) -> Vec<Line<'static>> {
@@ -33,6 +33,10 @@ pub fn health(view: &View, width: u16, theme: &Theme) -> Vec<Line<'static>> {
     lines.push(fact("clock", clock, if health.clock_offset.is_some() { theme.plain } else { theme.warn }, width, theme));
     let (words, style) = if health.reconciled { ("agrees with the venue", theme.plain) } else { ("not compared yet", theme.warn) };
     lines.push(fact("ledger", words.to_owned(), style, width, theme));
+    let (words, style) = limits(view, theme);
+    if !words.is_empty() {
+        lines.push(fact("limits", words, style, width, theme));
+    }
     let writes = if health.store_pending == 0 { "all on disk".to_owned() } else { format!("{} writes waiting", health.store_pending) };
     lines.push(fact("data file", writes, theme.plain, width, theme));
     let mut troubles: Vec<String> =
@@ -47,6 +51,14 @@ pub fn health(view: &View, width: u16, theme: &Theme) -> Vec<Line<'static>> {
         lines.push(fact("troubles", troubles.join(", "), theme.warn, width, theme));
     }
     lines
+}
+
+/// The limits that act or are near, those that act first; nothing while all are far.
+fn limits(view: &View, theme: &Theme) -> (String, Style) {
+    let of = |state: LimitState| view.limits.iter().filter(move |limit| limit.state == state);
+    let near = of(LimitState::Near).map(|limit| format!("{} {:.0} %", limit.name, limit.used_percent.unwrap_or_default()));
+    let words: Vec<String> = of(LimitState::Tripped).map(|limit| format!("{} TRIPPED", limit.name)).chain(near).collect();
+    (words.join(", "), if of(LimitState::Tripped).next().is_some() { theme.danger } else { theme.warn })
 }
 
 fn unsigned(length: Length) -> String {
@@ -133,6 +145,7 @@ pub fn activity(view: &View, width: u16, theme: &Theme) -> Vec<Line<'static>> {
 mod tests {
     use super::super::fixture;
     use super::*;
+    use crate::protocol::{Action, LimitName, LimitView};
 
     fn words(lines: &[Line<'_>]) -> Vec<String> {
         lines.iter().map(ToString::to_string).collect()
@@ -145,6 +158,27 @@ mod tests {
         let lines = words(&models(&view, 60, &theme));
         assert_eq!(lines, ["trees  3f2a9c01… CHAMPION (passed gates)", "policy 77aa0b1c… SHADOW (failed gates)"]);
         assert_eq!(words(&models(&view, 30, &theme))[1], "policy SHADOW (failed gates)");
+    }
+
+    #[test]
+    fn limits_are_shown_when_they_act_or_are_near() {
+        let limit = |name, state, used| LimitView {
+            name,
+            limit: None,
+            value: None,
+            used_percent: Some(used),
+            state,
+            action: Action::BlockEntries,
+            last_tripped: None,
+            times: 0,
+            pending: None,
+        };
+        let mut view = View { limits: vec![limit(LimitName::MaxOpenOrders, LimitState::Ok, 50.0)], ..View::default() };
+        let shown = |view: &View| words(&health(view, 60, &Theme::new(false))).into_iter().find(|line| line.starts_with("limits"));
+        assert_eq!(shown(&view), None);
+        view.limits.push(limit(LimitName::MaxExposure, LimitState::Near, 85.0));
+        view.limits.push(limit(LimitName::MaxHeatBps, LimitState::Tripped, 120.0));
+        assert_eq!(shown(&view).as_deref(), Some("limits    max_heat_bps TRIPPED, max_exposure 85 %"));
     }
 
     #[test]

@@ -38,6 +38,7 @@ pub fn trading_words(state: &TradingState) -> &'static str {
         TradingState::Active => "\u{25cf} ACTIVE",
         TradingState::Halted { .. } => "\u{25a0} HALTED",
         TradingState::Stopping => "\u{25bc} STOPPING",
+        TradingState::Reducing { .. } => "\u{25bc} REDUCING",
     }
 }
 
@@ -86,7 +87,7 @@ fn remarks(scene: &Scene<'_>, room: usize) -> Line<'static> {
     let (view, theme) = (scene.view, scene.theme);
     let money = money_words(view.mode);
     let reason = match &view.trading {
-        TradingState::Halted { reason } => Some(reason),
+        TradingState::Halted { reason } | TradingState::Reducing { reason } => Some(reason),
         _ => view.health.reasons.first(),
     };
     let Some(reason) = reason.filter(|_| room >= 12) else {

@@ -16,9 +16,10 @@ use huracan::protocol::{
     RunOpened, VenueEvent, WarmUp,
 };
 use huracan::store::JournalEntry;
+use huracan::trading::costs::MakerRules;
 use huracan::trading::decision::{DecisionRules, Exploration};
 use huracan::trading::execution::ExecutionRules;
-use huracan::trading::risk::Limits;
+use huracan::trading::risk::{Actions, Limits, Sizing};
 
 pub const RUN: RunId = RunId(0x5eed);
 const LATENCY: Span = Span::from_millis(50);
@@ -60,13 +61,18 @@ pub fn settings() -> Settings {
             max_clock_drift_ms: 500,
             ..Limits::default()
         },
+        actions: Actions::default(),
+        sizing: Sizing::default(),
         execution: ExecutionRules {
             entry_deadline_ms: 6_000,
             requote_after_ms: 500,
             taker_fallback: true,
             taker_collar_bps: Bps::from_bps(5),
             exit_retry_ms: 500,
+            cover_after_ms: 1_000,
+            stop_patience_ms: 1_000,
         },
+        maker: MakerRules::default(),
         decision: DecisionRules {
             min_net_edge_bps: -1e9,
             exit_gross_below_bps: -20.0,
@@ -292,7 +298,11 @@ impl Desk {
     }
 
     pub fn openings(&self) -> Vec<NewOrder> {
-        let opening = |request| if let Request::Place { order, opening: true } = request { Some(order) } else { None };
+        let opening = |request| match request {
+            Request::Place { order, opening: true } => Some(order),
+            Request::PlaceList { list, opening: true } => list.legs.orders().next().copied(),
+            _ => None,
+        };
         self.requests().into_iter().filter_map(opening).collect()
     }
 

@@ -120,7 +120,7 @@ fn the_report_of_a_session_is_its_ledger() {
     let money = |value: &Value| value.as_str().unwrap_or_else(|| panic!("{value} in {report}")).parse::<Money>().unwrap();
     // The report marks at the newest decisions, which carry the mid.
     let mut marks: BTreeMap<Symbol, Price> = BTreeMap::new();
-    desk.decisions().iter().for_each(|d| drop(marks.insert(d.symbol, d.evidence.mid)));
+    marks.extend(desk.decisions().iter().map(|d| (d.symbol, d.evidence.mid)));
     assert_eq!(money(&report["net_marked"]), desk.session.engine.pnl(&marks).ledger_net_pnl.unwrap());
     assert_eq!(money(&report["fees"]), desk.pnl().fees);
     let sum = |rows: &Value| rows.as_array().unwrap().iter().map(|row| money(&row["net"])).sum::<Money>();

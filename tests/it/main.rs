@@ -7,6 +7,7 @@ mod door;
 mod dry_run;
 mod engine;
 mod faults;
+mod halt_ack;
 mod history;
 mod honest;
 mod kill;

@@ -13,6 +13,8 @@ use crate::app::failure::{Failure, Outcome};
 use crate::app::output::table;
 use crate::domain::Bps;
 use crate::engine::TimeScale;
+use crate::protocol::Action;
+use crate::trading::risk::{ACTIONS, Cause};
 
 const FILE: &str = "huracan.toml";
 /// The spread that the explanation assumes, as the check at start does.
@@ -21,12 +23,60 @@ const TYPICAL_SPREAD: Bps = Bps::from_bps(1);
 pub fn config(context: &Context, command: &ConfigCommand) -> Outcome {
     match command {
         ConfigCommand::Init => init(context, Path::new(FILE)),
-        ConfigCommand::Show => context.out.answer(&context.config, || {
-            // Every value of the configuration has a TOML form; the empty text is never reached.
-            toml::to_string(&context.config).unwrap_or_default().trim_end().to_owned()
-        }),
+        ConfigCommand::Show => context.out.answer(&Shown::of(&context.config), || shown_text(&context.config)),
         ConfigCommand::Check => check(context),
     }
+}
+
+/// The settings, and what is done at each limit and stop.
+#[derive(Debug, Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    config: &'a Config,
+    action_table: Vec<ShownAction>,
+}
+
+#[derive(Debug, Serialize)]
+struct ShownAction {
+    cause: &'static str,
+    /// As set, for a limit.
+    limit: Option<String>,
+    action: Action,
+    /// What the settings may choose.
+    choices: &'static [Action],
+    what: &'static str,
+}
+
+impl<'a> Shown<'a> {
+    fn of(config: &'a Config) -> Self {
+        let action_table = ACTIONS
+            .iter()
+            .map(|row| ShownAction {
+                cause: row.cause.key(),
+                limit: match row.cause {
+                    Cause::Limit(name) => Some(config.limits.get(name).map_or_else(|| "off".to_owned(), |value| value.to_string())),
+                    Cause::Stop(_) => None,
+                },
+                action: config.actions.of(row.cause),
+                choices: row.choices,
+                what: row.cause.what(),
+            })
+            .collect();
+        Self { config, action_table }
+    }
+}
+
+/// The settings as they load again, and the table of actions in comments.
+fn shown_text(config: &Config) -> String {
+    let mut rows = vec![["limit or stop", "set to", "action", "may be", "what it is"].map(str::to_owned).to_vec()];
+    rows.extend(Shown::of(config).action_table.into_iter().map(|row| {
+        let choices: Vec<&str> = row.choices.iter().map(|choice| choice.key()).collect();
+        let limit = row.limit.unwrap_or_else(|| "-".to_owned());
+        vec![row.cause.to_owned(), limit, row.action.to_string(), choices.join(" "), row.what.to_owned()]
+    }));
+    let actions: Vec<String> = table(&rows).lines().map(|line| format!("# {line}")).collect();
+    // Every value of the configuration has a TOML form; the empty text is never reached.
+    format!("{}\n\n{}", toml::to_string(config).unwrap_or_default().trim_end(), actions.join("\n"))
 }
 
 #[derive(Debug, Serialize)]
@@ -134,6 +184,7 @@ fn meaning(config: &Config) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::app::config::load;
+    use crate::protocol::LimitName;
 
     #[test]
     fn an_existing_file_is_left_as_it_is() {
@@ -146,11 +197,24 @@ mod tests {
     }
 
     #[test]
+    fn the_action_of_every_limit_is_shown() {
+        let config = load(&[], std::iter::empty(), &["actions.max_daily_loss=flatten".to_owned()]).unwrap();
+        let text = shown_text(&config);
+        let row = |name: &str| text.lines().find(|line| line.starts_with(&format!("# {name} "))).map(str::to_owned);
+        assert!(row("max_daily_loss").unwrap().contains("  flatten         cancel_entries flatten  "), "{text}");
+        assert!(row("max_depeg_bps").unwrap().contains("off"), "{text}");
+        assert!(LimitName::ALL.iter().all(|name| row(name.key()).is_some()));
+        let json = serde_json::to_value(Shown::of(&config)).unwrap();
+        assert_eq!(json["action_table"].as_array().unwrap().len(), ACTIONS.len());
+        assert_eq!(json["limits"]["max_daily_loss"], "200");
+    }
+
+    #[test]
     fn what_is_shown_loads_again_as_the_same_settings() {
         let dir = tempfile::tempdir().unwrap();
-        let config = load(&[], std::iter::empty(), &["limits.max_daily_loss=12.5".to_owned()]).unwrap();
+        let config = load(&[], std::iter::empty(), &["limits.max_daily_loss=112.5".to_owned()]).unwrap();
         let path = dir.path().join("shown.toml");
-        std::fs::write(&path, toml::to_string(&config).unwrap()).unwrap();
+        std::fs::write(&path, shown_text(&config)).unwrap();
         assert_eq!(load(&[path], std::iter::empty(), &[]).unwrap(), config);
     }
 }

@@ -7,11 +7,10 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::status::status_text;
 use crate::app::Context;
 use crate::app::control::{AskError, Line, kill_file, socket_path};
 use crate::app::failure::{Failure, Outcome};
-use crate::app::output::table;
-use crate::domain::ClientOrderId;
 use crate::protocol::{Alert, Command, LogLine, Mode, TradingState, View};
 use crate::tui::{self, Options, Wiring};
 
@@ -25,9 +24,9 @@ const DRAW_EVERY: Duration = Duration::from_millis(100);
 #[derive(Debug, Serialize)]
 struct StoodDown {
     /// Entries that were open when it was asked for and are not any more.
-    cancelled: usize,
-    /// From the ask to the last confirmation, milliseconds; `None` when there was nothing to cancel or close.
-    last_ack_ms: Option<u64>,
+    cancelled: u32,
+    /// From the engine's taking of it to the venue's last word, milliseconds; `None` when there was nothing to cancel or close.
+    last_ack_ms: Option<i64>,
     /// Orders that are still open (targets and exits stay on a halt).
     open_orders: usize,
     positions: usize,
@@ -76,46 +75,6 @@ pub fn status(context: &Context) -> Outcome {
     context.out.answer(&view, || status_text(&view))
 }
 
-fn status_text(view: &View) -> String {
-    let money = |amount: Option<crate::domain::Money>| amount.map_or_else(|| "unknown".to_owned(), |m| m.to_string());
-    let trading = match &view.trading {
-        TradingState::Halted { reason } => format!("HALTED: {reason}"),
-        other => format!("{other:?}").to_lowercase(),
-    };
-    let mut lines = vec![
-        format!("{} on {}: {trading}; health {}", view.mode, view.venue, view.health.verdict),
-        format!(
-            "equity {} {}, net {}, today {}, fees {}",
-            money(view.equity),
-            view.quote_asset,
-            money(view.net_pnl),
-            money(view.day_pnl),
-            view.fees
-        ),
-    ];
-    lines.extend(super::ladder::line(view));
-    lines.extend(view.account.as_ref().map(super::report::account_line));
-    lines.extend(view.health.reasons.iter().map(|reason| format!("  {reason}")));
-    if !view.positions.is_empty() {
-        let mut rows = vec![["position", "quantity", "entry", "mark", "unrealised"].map(str::to_owned).to_vec()];
-        rows.extend(view.positions.iter().map(|p| {
-            let mark = p.mark.map_or_else(|| "unknown".to_owned(), |m| m.to_string());
-            vec![p.symbol.to_string(), p.qty.to_string(), p.entry_price.to_string(), mark, money(p.unrealised)]
-        }));
-        lines.push(table(&rows));
-    }
-    if !view.orders.is_empty() {
-        let mut rows = vec![["order", "symbol", "side", "quantity", "price", "filled", "state"].map(str::to_owned).to_vec()];
-        rows.extend(view.orders.iter().map(|o| {
-            let price = o.price.map_or_else(|| "market".to_owned(), |p| p.to_string());
-            let state = format!("{:?}", o.state).to_lowercase();
-            vec![o.purpose.clone(), o.symbol.to_string(), o.side.to_string(), o.qty.to_string(), price, o.filled.to_string(), state]
-        }));
-        lines.push(table(&rows));
-    }
-    lines.join("\n")
-}
-
 /// Stops opening and waits until the venue has confirmed every cancel.
 pub fn halt(context: &Context) -> Outcome {
     stand_down(context, Command::Halt)
@@ -128,24 +87,23 @@ pub fn flatten(context: &Context) -> Outcome {
 
 fn stand_down(context: &Context, command: Command) -> Outcome {
     let mut line = connect(context)?;
-    let entries = |view: &View| -> Vec<ClientOrderId> { view.orders.iter().filter(|o| o.purpose == "entry").map(|o| o.id).collect() };
-    let before = line.view()?;
-    let open_before = entries(&before);
+    let before = line.view()?.halt.map(|halt| halt.asked);
     let asked = Instant::now();
     line.order(command)?;
     let mut told = asked;
     loop {
         let view = line.view()?;
-        let halted = matches!(view.trading, TradingState::Halted { .. } | TradingState::Stopping);
-        let closed = command == Command::Halt || view.positions.is_empty() && view.orders.is_empty();
-        let done = halted && entries(&view).is_empty() && closed;
+        // A halt that was in force before is not asked for again; a flatten is.
+        let taken = matches!(view.trading, TradingState::Halted { .. })
+            && (command == Command::Halt || view.halt.as_ref().map(|h| h.asked) != before);
+        let fresh = view.halt.as_ref().filter(|halt| Some(halt.asked) != before);
+        let outstanding = view.halt.as_ref().map_or(0, |halt| halt.outstanding);
+        let done = taken && outstanding == 0;
         let waited = asked.elapsed();
         if done || waited >= CONFIRMED_WITHIN {
-            let still = entries(&view);
-            let anything = !open_before.is_empty() || command == Command::Flatten && !before.positions.is_empty();
             let answer = StoodDown {
-                cancelled: open_before.iter().filter(|id| !still.contains(id)).count(),
-                last_ack_ms: (done && anything).then(|| u64::try_from(waited.as_millis()).unwrap_or(u64::MAX)),
+                cancelled: fresh.map_or(0, |halt| halt.cancelled),
+                last_ack_ms: fresh.and_then(|halt| Some(halt.last_ack?.since(halt.asked).millis())).filter(|_| done),
                 open_orders: view.orders.len(),
                 positions: view.positions.len(),
             };
@@ -153,15 +111,14 @@ fn stand_down(context: &Context, command: Command) -> Outcome {
             if done {
                 return Ok(());
             }
-            let left = if command == Command::Halt { still.len() } else { view.orders.len() + view.positions.len() };
             return Err(Failure::failed(format!(
-                "after {} s the venue has not confirmed everything ({left} left); the box keeps trying: see huracan status",
+                "after {} s the venue has not confirmed everything ({outstanding} left); the box keeps trying: see huracan status",
                 waited.as_secs()
             )));
         }
         if told.elapsed() >= Duration::from_secs(2) {
             told = Instant::now();
-            context.out.remark(&format!("waiting for the venue: {} entries, {} positions", entries(&view).len(), view.positions.len()));
+            context.out.remark(&format!("waiting for the venue: {outstanding} outstanding, {} positions open", view.positions.len()));
         }
         std::thread::sleep(LOOK_EVERY);
     }

@@ -153,9 +153,9 @@ mod tests {
 
     #[test]
     fn later_layers_win_and_numbers_may_be_written_plainly() {
-        let env = [("HURACAN__LIMITS__MAX_DAILY_LOSS".to_owned(), "50".to_owned())];
+        let env = [("HURACAN__LIMITS__MAX_DAILY_LOSS".to_owned(), "150".to_owned())];
         let config = load(&[], env.into_iter(), &["limits.max_order_notional=12.5".to_owned()]).unwrap();
-        assert_eq!((config.limits.max_daily_loss.to_string(), config.limits.max_order_notional.to_string()), ("50".into(), "12.5".into()));
+        assert_eq!((config.limits.max_daily_loss.to_string(), config.limits.max_order_notional.to_string()), ("150".into(), "12.5".into()));
         let both = load(&[], [("HURACAN__DEMO__SEED".to_owned(), "1".to_owned())].into_iter(), &["demo.seed=2".to_owned()]).unwrap();
         assert_eq!(both.demo.seed, 2);
     }

@@ -14,10 +14,11 @@ use crate::domain::{Asset, Bps, FeeRates, Interval, Money, Symbol};
 use crate::engine::TimeScale;
 use crate::health::HealthLimits;
 use crate::protocol::Mode;
+use crate::trading::costs::MakerRules;
 use crate::trading::currency::AccountCurrency;
 use crate::trading::decision::{DecisionRules, Exploration};
 use crate::trading::execution::ExecutionRules;
-use crate::trading::risk::{LadderRules, Limits};
+use crate::trading::risk::{Actions, LadderRules, Limits, Sizing};
 use crate::venue::binance::OrderTransport;
 
 /// The whole configuration, as in `config/default.toml`.
@@ -32,7 +33,10 @@ pub struct Config {
     pub limits: Limits,
     pub ladder: LadderRules,
     pub account: AccountConfig,
+    pub actions: Actions,
+    pub sizing: Sizing,
     pub execution: ExecutionRules,
+    pub maker: MakerRules,
     pub decision: DecisionRules,
     pub health: HealthLimits,
     pub memory: MemoryConfig,

@@ -5,7 +5,8 @@ use crate::app::failure::{Failure, Outcome};
 use crate::domain::{Bps, Money};
 use crate::engine::{Settings, TimeScale};
 use crate::protocol::Mode;
-use crate::trading::risk::{LadderRules, Limits};
+use crate::trading::costs::MakerRules;
+use crate::trading::risk::LadderRules;
 
 /// Spread assumed for the break-even check before a book is seen.
 const TYPICAL_SPREAD: Bps = Bps::from_bps(1);
@@ -25,13 +26,24 @@ pub fn engine_settings(config: &Config, mode: Mode, replay: bool) -> Settings {
         // At its fees the demo loses most trades, by design and with its own small allowance: a streak says nothing there.
         limits.max_losing_streak = None;
     }
+    if demo || replay || mode == Mode::Backtest {
+        // Neither the synthetic market nor stored data has the coin's own market.
+        limits.stablecoin_symbol = None;
+    }
+    if replay {
+        // A recording may hold differences alone: there is nothing to compare them with.
+        limits.max_quote_book_gap_bps = None;
+    }
     Settings {
         mode,
         symbols: symbols.to_vec(),
         quote,
         time_scale,
         limits,
+        actions: config.actions.clone(),
+        sizing: config.sizing.clone(),
         execution: if demo { config.demo.execution.clone() } else { config.execution.clone() },
+        maker: config.maker.clone(),
         decision: config.decision.clone(),
         exploration: demo.then(|| config.demo.exploration.allowance()),
         health: config.health.clone(),
@@ -42,9 +54,10 @@ pub fn engine_settings(config: &Config, mode: Mode, replay: bool) -> Settings {
 }
 
 pub(super) fn check(config: &Config) -> Outcome {
-    check_limits(&config.limits)?;
+    check_maker(&config.maker)?;
     check_ladder(&config.ladder)?;
     check_account(&config.account)?;
+    check_limits(config)?;
     check_time_scale("time_scale", &config.time_scale, config)?;
     check_time_scale("demo.time_scale", &config.demo.time_scale, config)?;
     let percent = config.demo.exploration.equity_percent;
@@ -65,37 +78,20 @@ pub(super) fn check(config: &Config) -> Outcome {
     Ok(())
 }
 
-fn check_limits(limits: &Limits) -> Outcome {
-    let money = [
-        ("limits.max_order_notional", limits.max_order_notional),
-        ("limits.max_position_notional", limits.max_position_notional),
-        ("limits.max_exposure", limits.max_exposure),
-        ("limits.max_daily_loss", limits.max_daily_loss),
-    ];
-    for (name, value) in money {
-        if value <= Money::ZERO {
-            return Err(Failure::usage(format!("{name} is {value}: it must be above 0")));
-        }
+/// Limits, actions and sizes that can not be meant are named, all of them.
+fn check_limits(config: &Config) -> Outcome {
+    let mut said = config.limits.contradictions();
+    said.extend(config.actions.contradictions());
+    said.extend(config.sizing.contradictions(config.limits.max_drawdown_bps));
+    if said.is_empty() { Ok(()) } else { Err(Failure::usage(said.join("; "))) }
+}
+
+fn check_maker(maker: &MakerRules) -> Outcome {
+    if !(maker.depth_share_percent > 0.0 && maker.depth_share_percent <= 100.0) {
+        return Err(Failure::usage(format!("maker.depth_share_percent is {}: above 0, at most 100", maker.depth_share_percent)));
     }
-    if limits.max_order_notional > limits.max_position_notional {
-        return Err(Failure::usage("limits.max_order_notional is above limits.max_position_notional: one order could not be held"));
-    }
-    if limits.max_position_notional > limits.max_exposure {
-        return Err(Failure::usage("limits.max_position_notional is above limits.max_exposure: one position could not be held"));
-    }
-    for (name, value) in [("limits.max_trade_loss", limits.max_trade_loss), ("limits.max_hourly_loss", limits.max_hourly_loss)] {
-        if value.is_some_and(|value| value <= Money::ZERO) {
-            return Err(Failure::usage(format!("{name} must be above 0")));
-        }
-    }
-    if limits.max_losing_streak == Some(0) || limits.max_orders_per_minute == Some(0) {
-        return Err(Failure::usage("limits.max_losing_streak and limits.max_orders_per_minute must be above 0"));
-    }
-    if limits.min_cash_reserve_bps.is_some_and(|share| share < Bps::ZERO || share >= Bps::from_bps(10_000)) {
-        return Err(Failure::usage("limits.min_cash_reserve_bps is a share of the equity: from 0 to below 10000"));
-    }
-    if limits.max_drawdown_bps <= Bps::ZERO {
-        return Err(Failure::usage("limits.max_drawdown_bps must be above 0"));
+    if maker.twap_parts == 0 {
+        return Err(Failure::usage("maker.twap_parts must be above 0"));
     }
     Ok(())
 }
@@ -145,8 +141,11 @@ fn check_time_scale(name: &str, scale: &TimeScale, config: &Config) -> Outcome {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::super::load;
     use crate::app::failure::ExitKind;
+    use crate::trading::risk::ACTIONS;
 
     fn refusal(set: &str) -> (ExitKind, String) {
         let failure = load(&[], std::iter::empty(), &[set.to_owned()]).expect_err(set);
@@ -161,10 +160,28 @@ mod tests {
         assert_eq!(refusal("limits.max_hourly_loss=0").0, ExitKind::Usage);
         assert_eq!(refusal("limits.max_losing_streak=0").0, ExitKind::Usage);
         assert_eq!(refusal("limits.min_cash_reserve_bps=10000").0, ExitKind::Usage);
+        assert_eq!(refusal("maker.depth_share_percent=0").0, ExitKind::Usage);
+        assert_eq!(refusal("maker.twap_parts=0").0, ExitKind::Usage);
         assert_eq!(refusal("demo.exploration.equity_percent=2").0, ExitKind::Usage);
         assert_eq!(refusal("ladder.allocated_capital=0").0, ExitKind::Usage);
         assert_eq!(refusal("ladder.book_valid_share=1.1").0, ExitKind::Usage);
         assert_eq!(refusal("account.currency=GBP").0, ExitKind::Usage);
+        assert_eq!(refusal("actions.max_daily_loss=block_entries").0, ExitKind::Usage);
+        assert_eq!(refusal("sizing.kelly_fraction=0.6").0, ExitKind::Usage);
+        let (kind, said) = refusal("limits.max_hourly_loss=300");
+        assert!(kind == ExitKind::Usage && said.contains("limits.max_hourly_loss") && said.contains("limits.max_daily_loss"), "{said}");
+    }
+
+    #[test]
+    fn the_built_in_actions_are_those_of_the_table() {
+        let config = load(&[], std::iter::empty(), &[]).unwrap();
+        for row in ACTIONS {
+            assert_eq!(config.actions.of(row.cause), row.usual, "{}", row.cause.key());
+        }
+        let text: toml::Table = toml::from_str(super::super::DEFAULT).unwrap();
+        let named = text["actions"].as_table().unwrap();
+        let free: BTreeSet<&str> = ACTIONS.iter().filter(|row| row.choices.len() > 1).map(|row| row.cause.key()).collect();
+        assert_eq!(named.keys().map(String::as_str).collect::<BTreeSet<_>>(), free, "every choice has its key");
     }
 
     #[test]

@@ -81,7 +81,7 @@ fn replay(job: Job, config: &crate::app::config::Config, model: crate::app::cli:
     let recorder = RefCell::new(Recorder::new(writer.handle()));
     let sink = Box::new(|stamp, event: &Event, effects: &[crate::protocol::Effect]| {
         let mut recorder = recorder.borrow_mut();
-        recorder.take(stamp, event, effects);
+        recorder.take(stamp, event.clone(), effects);
         if recorder.waiting() >= 512
             && let Err(error) = recorder.flush_patiently()
         {

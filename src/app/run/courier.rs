@@ -47,9 +47,9 @@ fn deliver(queue: &Receiver<(Ticket, Request)>, writer: &WriterHandle, venue: &A
             continue;
         }
         // It never left, and that is certain: the engine hears it as a refusal.
-        if let Request::Place { order, .. } = request {
+        for id in request.places() {
             let message = "not sent: the data file did not keep it in time".to_owned();
-            let refused = VenueEvent::Refused { id: order.id, reason: VenueRefusal::Other, message };
+            let refused = VenueEvent::Refused { id, reason: VenueRefusal::Other, message };
             let _ = events.blocking_send(Event::Venue(refused));
         }
     }

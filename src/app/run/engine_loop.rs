@@ -185,7 +185,7 @@ impl Running {
         let mut effects = std::mem::take(&mut self.effects);
         effects.clear();
         self.looped.engine.apply(stamp, event.clone(), &mut effects);
-        self.looped.recorder.take(stamp, &event, &effects);
+        // What may leave at once leaves before the journal's copies are made.
         for effect in &effects {
             match effect {
                 Effect::Send(request) => self.perform(*request),
@@ -193,6 +193,7 @@ impl Running {
                 Effect::Persist(_) => {}
             }
         }
+        self.looped.recorder.take(stamp, event, &effects);
         self.effects = effects;
     }
 
@@ -207,7 +208,7 @@ impl Running {
                 }
             }
             Performer::Venue { requests, .. } => match request {
-                Request::Place { opening: true, .. } => self.held.push(request),
+                Request::Place { opening: true, .. } | Request::PlaceList { opening: true, .. } => self.held.push(request),
                 _ => send_now(requests, request),
             },
         }
@@ -231,10 +232,10 @@ impl Running {
     /// Orders that were never sent: certain, so they end.
     fn refuse(&mut self, held: Vec<Request>) {
         for request in held {
-            if let Request::Place { order, .. } = request {
+            for id in request.places() {
                 let message = "not sent: the data file is not writable".to_owned();
                 let reason = crate::protocol::VenueRefusal::Other;
-                self.step(Event::Venue(VenueEvent::Refused { id: order.id, reason, message }));
+                self.step(Event::Venue(VenueEvent::Refused { id, reason, message }));
             }
         }
     }

@@ -14,7 +14,7 @@ use crate::app::history::{Ask, CHAIN, Download, Follow, HistoryFault, Shelf};
 use crate::app::training::train_config;
 use crate::domain::{Candle, Instrument, Span, Symbol, Timestamp};
 use crate::engine::Settings;
-use crate::learning::{Lineage, Progress, SymbolSeries, Watch, train};
+use crate::learning::{FillSample, Lineage, MOST_FILL_SAMPLES, Progress, SymbolSeries, Watch, fit_fill_model, train};
 use crate::market::KEPT_CANDLES;
 use crate::memory::{Graph, Shape};
 use crate::protocol::{Blob, Carried, Event, Learned, Mode, ModelAdopted, ModelKind, ModelRecord, ModelRole, Probe, WarmUp};
@@ -28,6 +28,10 @@ const TELL_EVERY: Duration = Duration::from_millis(100);
 const SNAPSHOT_EVERY: Duration = Duration::from_secs(600);
 /// Pause before history is asked for again after a failure.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
+
+/// A tenth of the engine's share where both want one processor; on a box that is busy otherwise, training still comes to an end.
+#[cfg(target_os = "linux")]
+const WORKSHOP_NICENESS: i32 = 10;
 
 pub struct Workshop {
     pub store: Store,
@@ -89,7 +93,22 @@ pub fn adoptions(models: &[ModelRecord], model: ModelArg) -> Vec<ModelAdopted> {
         .collect()
 }
 
+/// Where both want a processor, the engine's thread comes first. On Linux priorities are a thread's own; elsewhere the whole program would step
+/// back, so nobody does.
+fn step_back() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(None, WORKSHOP_NICENESS) {
+        tracing::warn!(%error, "the workshop runs at the same priority as trading");
+    }
+}
+
 impl Workshop {
+    /// Works on the thread that calls, at a lower priority from here on.
+    pub fn work_behind(self) -> Vec<ModelRecord> {
+        step_back();
+        self.work()
+    }
+
     /// Does everything, tells the engine, and gives the models in use. Trouble is told and retried, never fatal to trading.
     pub fn work(self) -> Vec<ModelRecord> {
         self.recall();
@@ -181,7 +200,26 @@ impl Workshop {
         for adopted in adoptions(&models, self.model) {
             self.tell(Learned::Model(Box::new(adopted)));
         }
+        self.fit_fills();
         Ok(models)
+    }
+
+    /// The fill model from the quotes that earlier runs followed, once there are enough of them.
+    fn fit_fills(&self) {
+        let samples: Vec<FillSample> = match self.store.fill_samples(MOST_FILL_SAMPLES) {
+            Ok(records) => records.iter().map(FillSample::from).collect(),
+            Err(error) => return tracing::warn!(%error, "the followed quotes can not be read: fills are not learned from"),
+        };
+        if let Some(fit) = fit_fill_model(&samples) {
+            tracing::info!(
+                fitted_on = fit.fitted_on,
+                brier = fit.fitted.brier,
+                analytic = fit.analytic.brier,
+                used = fit.used,
+                "fill model"
+            );
+            self.tell(Learned::FillModel(Box::new(fit.learned())));
+        }
     }
 
     /// History as far back as models learn: what is stored, and what was missing of it.

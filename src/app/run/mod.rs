@@ -11,6 +11,7 @@ mod kill_switch;
 pub(in crate::app) mod ladder;
 mod learner;
 mod log;
+mod quoting;
 mod recorder;
 mod screen;
 mod simulate;

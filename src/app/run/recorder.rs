@@ -45,22 +45,23 @@ impl Recorder {
         Self { tape, ..self }
     }
 
-    pub fn take(&mut self, stamp: Stamp, event: &Event, effects: &[Effect]) {
+    pub fn take(&mut self, stamp: Stamp, event: Event, effects: &[Effect]) {
         self.events += 1;
         self.effects += effects.len() as u64;
-        if let (Some(tape), Event::Market(update)) = (&mut self.tape, event) {
+        if let (Some(tape), Event::Market(update)) = (&mut self.tape, &event) {
             tape.hear(update);
         }
         if !self.complete {
             return;
         }
-        self.urgent |= effects.iter().any(|e| matches!(e, Effect::Send(Request::Place { .. })));
+        self.urgent |=
+            effects.iter().any(|e| matches!(e, Effect::Send(Request::Place { .. } | Request::PlaceList { .. } | Request::Replace { .. })));
         for effect in effects {
             if let Effect::Persist(record) = effect {
                 self.records.push(record.as_ref().clone());
             }
         }
-        self.entries.push(JournalEntry { stamp, event: event.clone(), effects: effects.iter().map(journal_form).collect() });
+        self.entries.push(JournalEntry { stamp, event, effects: effects.iter().map(journal_form).collect() });
     }
 
     pub fn waiting(&self) -> usize {

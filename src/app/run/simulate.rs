@@ -2,13 +2,17 @@
 //!
 //! The same days and seed give the same run, to the last bit of the fingerprint: nothing here reads a clock.
 
+use std::cell::RefCell;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
+use serde::Serialize;
+
 use super::learner::adoptions;
+use super::quoting::QuoteReport;
 use super::summary::{Summary, VenueStatement};
 use crate::app::Context;
-use crate::app::cli::SimulateArgs;
+use crate::app::cli::{SimulateArgs, SwitchArg};
 use crate::app::commands::bar;
 use crate::app::config::engine_settings;
 use crate::app::failure::{Failure, Outcome};
@@ -19,7 +23,7 @@ use crate::learning::drive::{PaperVenue, Session};
 use crate::learning::{Lineage, Progress, SymbolSeries, TrainOutcome, Watch, train};
 use crate::market::KEPT_CANDLES;
 use crate::matching::flow::{Flow, FlowConfig};
-use crate::protocol::{Command, Event, Learned, Mode, ModelRecord, Probe, RunOpened, WarmUp};
+use crate::protocol::{Command, Effect, Event, Learned, Mode, ModelRecord, Probe, RunOpened, Stamp, WarmUp};
 
 const DAY: Span = Span::from_secs(86_400);
 /// Market data is made in pieces of this length.
@@ -31,10 +35,15 @@ const ORIGIN: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
 pub fn simulate(context: &Context, args: &SimulateArgs) -> Outcome {
     let seed = args.seed.unwrap_or(context.config.demo.seed);
-    let settings = engine_settings(&context.config, Mode::Demo, false);
+    let mut settings = engine_settings(&context.config, Mode::Demo, false);
+    if let Some(maker) = args.maker {
+        settings.maker.enabled = maker == SwitchArg::On;
+    }
     let mut flow = FlowConfig::usual(seed, ORIGIN);
     flow.edge = context.config.demo.edge;
     flow.symbols.retain(|s| settings.symbols.contains(&s.instrument.symbol));
+    // As the venue of a live box, this one has the fees that are configured.
+    flow.symbols.iter_mut().for_each(|s| s.instrument.fees = context.config.fees());
     let instruments: Vec<Instrument> = flow.symbols.iter().map(|s| s.instrument.clone()).collect();
     if instruments.len() != settings.symbols.len() {
         return Err(Failure::usage("demo.symbols names a market that the synthetic exchange does not have"));
@@ -44,9 +53,19 @@ pub fn simulate(context: &Context, args: &SimulateArgs) -> Outcome {
     let begun = Instant::now();
     let outcome = world.learn(context)?;
     context.out.remark(&format!("learned from {} days in {:.1} s", context.config.demo.history_days, begun.elapsed().as_secs_f64()));
-    let summary = world.trade(context, args, outcome)?;
+    let (summary, quotes) = world.trade(context, args, outcome)?;
     context.out.remark(&format!("{} days in {:.1} s", args.days, begun.elapsed().as_secs_f64()));
-    context.out.answer(&summary, || summary.text())
+    let answer = Simulation { summary, quotes };
+    context.out.answer(&answer, || format!("{}\n{}", answer.quotes.text(), answer.summary.text()))
+}
+
+/// What a simulation prints: the summary of a run, and what its quotes and orders cost.
+#[derive(Serialize)]
+struct Simulation {
+    #[serde(flatten)]
+    summary: Summary,
+    #[serde(flatten)]
+    quotes: QuoteReport,
 }
 
 struct World {
@@ -89,18 +108,20 @@ impl World {
         Ok(outcome)
     }
 
-    fn trade(mut self, context: &Context, args: &SimulateArgs, outcome: TrainOutcome) -> Outcome<Summary> {
+    fn trade(mut self, context: &Context, args: &SimulateArgs, outcome: TrainOutcome) -> Outcome<(Summary, QuoteReport)> {
         let capital = context.config.paper.capital.to_quote();
         let latency = Span::from_millis(i64::from(context.config.paper.latency_ms));
         let venue = PaperVenue::new(self.instruments.clone(), self.settings.quote, capital, latency);
-        let mut session = Session::new(Engine::new(self.settings.clone()), venue, Box::new(|_, _, _| {}));
+        let kept = RefCell::new(QuoteReport::default());
+        let sink = Box::new(|_: Stamp, _: &Event, effects: &[Effect]| kept.borrow_mut().hear(effects));
+        let mut session = Session::new(Engine::new(self.settings.clone()), venue, sink);
         let models = vec![outcome.trees, outcome.policy];
         let run = RunId(self.seed);
         self.open(&mut session, run, &models, args, outcome.episodes)?;
         let end = self.start + DAY.times(i64::from(args.days));
         let hours = u64::from(args.days) * 24;
         let shown = bar(context.out, hours);
-        let (mut now, mut clock_due) = (self.start, self.start);
+        let (mut now, mut clock_due, mut fit_due) = (self.start, self.start, self.start + DAY);
         let symbols = self.settings.symbols.clone();
         while now < end {
             let until = (now + PIECE).min(end);
@@ -109,6 +130,14 @@ impl World {
                 session.market(update);
             }
             now = until;
+            if now >= fit_due {
+                // As the workshop of a live box does at each start.
+                fit_due = now + DAY;
+                let learned = kept.borrow_mut().fit();
+                if let Some(learned) = learned {
+                    session.apply(now, Event::Learned(Learned::FillModel(Box::new(learned))));
+                }
+            }
             if now >= clock_due {
                 clock_due = now + CLOCK_EVERY;
                 session.apply(now, Event::Probe(Probe::Clock { offset: Span::ZERO, round_trip: Span::from_millis(2) }));
@@ -128,7 +157,10 @@ impl World {
         let mut summary = Summary::of(&session.engine, run, 0, &pnl, statement.net_pnl(&session.engine), &models);
         // Nothing is kept to replay from; the same command gives the same run.
         summary.replayable = false;
-        Ok(summary)
+        drop(session);
+        let mut report = kept.into_inner();
+        report.close();
+        Ok((summary, report))
     }
 
     fn open(

@@ -271,7 +271,7 @@ fn trade(parts: Parts, config: &Config, runtime: &Runtime, shared: &Arc<Shared>)
     let gateway_config = GatewayConfig {
         endpoint: parts.venue.endpoint.clone(),
         credentials: parts.venue.credentials.clone(),
-        symbols: parts.settings.symbols.clone(),
+        symbols: parts.settings.watched(),
         // The venue never heard of paper orders.
         carried_orders: snapshot.as_ref().filter(|_| !on_paper).map(Snapshot::open_orders).unwrap_or_default(),
         default_fees: config.fees(),
@@ -361,7 +361,7 @@ fn start_workshop(
         seed: parts.seed,
         cancelled: Arc::clone(cancelled),
     };
-    Ok(std::thread::Builder::new().name("workshop".into()).spawn(move || workshop.work())?)
+    Ok(std::thread::Builder::new().name("workshop".into()).spawn(move || workshop.work_behind())?)
 }
 
 /// The run's end: summary and record into the file, exchange and writer stopped, a consistent copy beside the file.

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use crate::domain::{Asset, Balance, ClientOrderId, Instrument, MarketUpdate, NewOrder, OrderStatus, Qty, Span, Symbol, Timestamp};
 use crate::engine::Snapshot;
 use crate::matching::{
-    AccountId, DelayQueue, Exchange, ExchangeConfig, OrderRef, OrderRequest, OrderView, Reject, Report, ReportKind, Terms, TradeFilter,
+    AccountId, DelayQueue, Exchange, ExchangeConfig, Leg, ListRequest, OrderRef, OrderView, Reject, Report, ReportKind, Rules, Terms,
+    TradeFilter,
 };
 use crate::protocol::{FailureKind, Request, Stream, VenueEvent, VenueFill, VenueOrder, VenueRefusal};
 
@@ -113,6 +114,17 @@ impl PaperVenue {
         self.exchange.balances(ACCOUNT)
     }
 
+    /// From now on the venue's filters of a market are these.
+    pub fn set_rules(&mut self, symbol: Symbol, rules: Rules) {
+        self.exchange.set_rules(symbol, rules);
+    }
+
+    /// Orders that rest or wait there, as the venue has them.
+    #[must_use]
+    pub fn open_orders(&self, symbol: Symbol) -> Vec<&OrderView> {
+        self.exchange.open_orders(ACCOUNT, Some(symbol))
+    }
+
     /// Holdings by asset, for counting what the venue says we made.
     #[must_use]
     pub fn totals(&self) -> BTreeMap<Asset, Qty> {
@@ -123,17 +135,22 @@ impl PaperVenue {
         let mut reports = Vec::new();
         match request {
             Request::Test { order } => {
-                let checked = self.exchange.would_accept(ACCOUNT, &wanted(&order), Terms::default());
+                let checked = self.exchange.would_accept(ACCOUNT, &Leg::from(&order).request, Terms::default());
                 let refused = checked.err().map(|reject| (refusal(reject), reject.message()));
                 self.news.push(at + self.latency, VenueEvent::Tested { id: order.id, refused });
             }
             Request::Place { order, .. } => {
-                let wanted = wanted(&order);
-                if let Err(reject) = self.exchange.submit(at, ACCOUNT, &wanted, &mut reports) {
-                    let refused = VenueEvent::Refused { id: order.id, reason: refusal(reject), message: reject.message() };
-                    self.news.push(at + self.latency, refused);
+                self.submit(at, &order, &mut reports);
+            }
+            Request::PlaceList { list, .. } => {
+                if let Err(reject) = self.exchange.submit_list(at, ACCOUNT, &ListRequest::from(&list), &mut reports) {
+                    for order in list.legs.orders() {
+                        let refused = VenueEvent::Refused { id: order.id, reason: refusal(reject), message: reject.message() };
+                        self.news.push(at + self.latency, refused);
+                    }
                 }
             }
+            Request::Replace { old, order } => self.replace(at, old, &order, &mut reports),
             Request::Cancel { id, symbol, .. } => {
                 if let Err(reject) = self.exchange.cancel(at, ACCOUNT, symbol, OrderRef::Client(&id.to_string()), &mut reports) {
                     self.news.push(at + self.latency, VenueEvent::CancelRefused { id, message: reject.message() });
@@ -147,6 +164,27 @@ impl PaperVenue {
             Request::Snapshot { .. } => {}
         }
         self.report(reports, at);
+    }
+
+    fn submit(&mut self, at: Timestamp, order: &NewOrder, reports: &mut Vec<Report>) {
+        let wanted = Leg::from(order).request;
+        if let Err(reject) = self.exchange.submit(at, ACCOUNT, &wanted, reports) {
+            let refused = VenueEvent::Refused { id: order.id, reason: refusal(reject), message: reject.message() };
+            self.news.push(at + self.latency, refused);
+        }
+    }
+
+    /// The old order first; without its end the new one is not tried.
+    fn replace(&mut self, at: Timestamp, old: ClientOrderId, order: &NewOrder, reports: &mut Vec<Report>) {
+        match self.exchange.cancel(at, ACCOUNT, order.symbol, OrderRef::Client(&old.to_string()), reports) {
+            Ok(_) => self.submit(at, order, reports),
+            Err(reject) => {
+                let message = reject.message();
+                let refused = VenueEvent::Refused { id: order.id, reason: VenueRefusal::NotAttempted, message: message.clone() };
+                self.news.push(at + self.latency, VenueEvent::CancelRefused { id: old, message });
+                self.news.push(at + self.latency, refused);
+            }
+        }
     }
 
     fn answer(&mut self, at: Timestamp, id: ClientOrderId, symbol: Symbol) {
@@ -179,7 +217,7 @@ impl PaperVenue {
                     traded = true;
                     VenueEvent::Fill(fill(id, execution))
                 }
-                // The engine neither waits for stops here, nor amends, nor places lists.
+                // A leg that becomes live was told as accepted; nothing is amended here.
                 ReportKind::Entered | ReportKind::Amended { .. } | ReportKind::List(_) => continue,
                 ReportKind::Canceled | ReportKind::Expired(_) | ReportKind::Prevented(_) => VenueEvent::Order(stated(id, &report.order)),
             };
@@ -190,10 +228,6 @@ impl PaperVenue {
             self.news.push(due, balances);
         }
     }
-}
-
-fn wanted(order: &NewOrder) -> OrderRequest {
-    OrderRequest { client_id: order.id.to_string(), symbol: order.symbol, side: order.side, qty: order.qty, kind: order.kind }
 }
 
 fn fill(id: ClientOrderId, e: &crate::matching::Execution) -> VenueFill {

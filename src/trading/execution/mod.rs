@@ -4,18 +4,29 @@
 //!
 //! Invariants
 //! 1. An opening order needs `Approved` (`orders::Orders::open` takes nothing else).
-//! 2. Every legal transition is one line of `order::next`; everything else is ignored and counted (`order::tests`).
+//! 2. Every legal transition is one line of `order::next`; everything else changes nothing
+//!    (`order::tests`, `word_tests::any_order_of_words_keeps_the_invariants_and_visits_every_line_of_the_table`).
 //! 3. A local timer never ends an order: it only asks (`orders::tests::an_unanswered_order_is_asked_for_and_never_forgotten`).
 //!    Given up and alive after all, it is cancelled (`tests/it/engine/late_news.rs::an_order_that_comes_alive_*`).
 //! 4. filled <= ordered; a trade id counts once per order (`orders::tests::a_repeated_fill_is_applied_once`).
-//! 5. Refused exits are tried less and less often, for ever (`trade::tests::refusals_double_the_pause_*`).
+//! 5. Refused exits are tried less and less often, for ever (`script_tests::refusals_double_the_pause_*`).
+//! 6. What is held is guarded by the venue, once (`script_tests::a_guard_that_is_gone_*`, `tests/it/engine/guard.rs`).
 //!
 //! *Never*: knows a real venue; accepts an unapproved opening order.
 
+mod entering;
+mod holding;
+mod leaving;
 mod order;
 mod orders;
+mod protection;
+#[cfg(test)]
+mod script_tests;
 mod trade;
+#[cfg(test)]
+mod word_tests;
 
-pub use order::{Order, OrderEvent, Purpose, next};
+pub use order::{Leg, Listed, Order, OrderEvent, Purpose, next};
 pub use orders::{Change, Orders};
-pub use trade::{Decided, ExecutionRules, Phase, Plan, Step, Touch, Trade};
+pub use protection::{Bracket, Cover, Guard};
+pub use trade::{Decided, ExecutionRules, Phase, Plan, Scene, Step, Touch, Trade};

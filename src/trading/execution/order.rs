@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{NewOrder, OrderId, OrderStatus, Qty, Timestamp, TradeId};
+use crate::domain::{ClientOrderId, NewOrder, OrderId, OrderStatus, Qty, Timestamp, TradeId};
 use crate::protocol::OrderState;
 use crate::trading::costs::Reference;
 
@@ -60,6 +60,8 @@ pub fn next(state: OrderState, event: OrderEvent) -> Option<OrderState> {
 pub enum Purpose {
     Entry,
     Target,
+    /// The venue's own watch over a holding.
+    Stop,
     Exit,
 }
 
@@ -68,9 +70,27 @@ impl std::fmt::Display for Purpose {
         f.pad(match self {
             Self::Entry => "entry",
             Self::Target => "target",
+            Self::Stop => "stop",
             Self::Exit => "exit",
         })
     }
+}
+
+/// Which order of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Leg {
+    /// The others wait until it has filled as a whole.
+    Working,
+    Above,
+    Below,
+}
+
+/// An order's place in a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Listed {
+    pub list: ClientOrderId,
+    pub leg: Leg,
 }
 
 /// One order of ours with everything known about it.
@@ -80,6 +100,8 @@ pub struct Order {
     pub order_id: Option<OrderId>,
     pub state: OrderState,
     pub purpose: Purpose,
+    #[serde(default)]
+    pub listed: Option<Listed>,
     /// Sum of the fills applied here.
     pub filled: Qty,
     /// What the venue says is filled; above `filled` while fills are still on their way.
@@ -113,6 +135,8 @@ impl Order {
 
     /// Applies an event by the table; false when it is not legal from here.
     pub fn apply(&mut self, event: OrderEvent, at: Timestamp) -> bool {
+        #[cfg(test)]
+        super::word_tests::note(self.state, event);
         let Some(state) = next(self.state, event) else { return false };
         self.state = state;
         self.updated = at;
@@ -121,14 +145,14 @@ impl Order {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use OrderEvent as E;
     use OrderState as S;
 
-    const STATES: [S; 9] =
+    pub const STATES: [S; 9] =
         [S::Submitted, S::Open, S::PartiallyFilled, S::CancelSent, S::Unknown, S::Filled, S::Canceled, S::Rejected, S::Expired];
-    const EVENTS: [E; 9] = [
+    pub const EVENTS: [E; 9] = [
         E::VenueOpen,
         E::VenuePartFilled,
         E::VenueFilled,

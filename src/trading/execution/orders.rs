@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::order::{Order, OrderEvent, Purpose};
-use crate::domain::{ClientOrderId, NewOrder, OrderId, OrderStatus, Qty, Side, Span, Symbol, Timestamp};
+use super::order::{Leg, Listed, Order, OrderEvent, Purpose};
+use super::protection::Bracket;
+use crate::domain::{ClientOrderId, ListLegs, NewOrder, NewOrderList, OrderId, OrderStatus, Qty, Side, Span, Symbol, Timestamp};
 use crate::protocol::{OrderRecord, OrderState, Request, VenueFill, VenueOrder};
 use crate::trading::costs::Reference;
 use crate::trading::risk::Approved;
@@ -38,26 +39,50 @@ pub enum Change {
 pub struct Orders {
     /// By creation; ids of one run sort by sequence.
     #[serde(with = "as_list")]
-    all: BTreeMap<ClientOrderId, Order>,
+    pub(super) all: BTreeMap<ClientOrderId, Order>,
 }
 
 impl Orders {
-    /// An opening order: nothing but an approval opens.
-    pub fn open(&mut self, approved: Approved<NewOrder>, reference: Reference, at: Timestamp) -> Request {
+    /// An opening order: nothing but an approval opens. With a bracket it goes as one list with the orders that will guard what it buys.
+    pub fn open(&mut self, approved: Approved<NewOrder>, bracket: Option<Bracket>, reference: Reference, at: Timestamp) -> Request {
         let order = approved.into_inner();
-        self.insert(order, Purpose::Entry, reference, at);
-        Request::Place { order, opening: true }
+        let Some(Bracket { list, above, below }) = bracket else {
+            self.insert(order, Purpose::Entry, None, reference, at);
+            return Request::Place { order, opening: true };
+        };
+        self.insert(order, Purpose::Entry, Some(Listed { list, leg: Leg::Working }), reference, at);
+        self.insert_guards(list, above, below, at);
+        let legs = ListLegs::Otoco { working: order, above, below };
+        Request::PlaceList { list: NewOrderList { id: list, legs }, opening: true }
     }
 
-    /// A reducing order (target or exit): legal whenever there is something to reduce, also when halted.
+    /// A reducing order: legal whenever there is something to reduce, also when halted.
     pub fn reduce(&mut self, order: NewOrder, purpose: Purpose, reference: Reference, at: Timestamp) -> Request {
         debug_assert!(order.side == Side::Sell && purpose != Purpose::Entry, "Invariant: a reducing order sells");
-        self.insert(order, purpose, reference, at);
+        self.insert(order, purpose, None, reference, at);
         Request::Place { order, opening: false }
     }
 
-    /// Asks for a cancel; `None` when the order has ended, was asked already, or the venue has just refused (a market that is closed refuses
-    /// for as long as it is).
+    /// Target and stop of which one cancels the other: legal like every reducing order. `offered`: what the target is judged by when it is
+    /// an offer rather than a goal.
+    pub fn protect(&mut self, bracket: Bracket, offered: Option<Reference>, at: Timestamp) -> Request {
+        let Bracket { list, above, below } = bracket;
+        self.insert_guards(list, above, below, at);
+        if let (Some(reference), Some(target)) = (offered, self.all.get_mut(&above.id)) {
+            target.reference = reference;
+        }
+        Request::PlaceList { list: NewOrderList { id: list, legs: ListLegs::Oco { above, below } }, opening: false }
+    }
+
+    /// Sells in the place of `old` and its list, in one request; `None` as for `cancel`.
+    pub fn replace(&mut self, old: ClientOrderId, order: NewOrder, reference: Reference, at: Timestamp) -> Option<Request> {
+        self.cancel(old, at)?;
+        self.insert(order, Purpose::Exit, None, reference, at);
+        Some(Request::Replace { old, order })
+    }
+
+    /// Asks for a cancel (of a list: of all its orders); `None` when the order has ended, was asked already, or the venue has just refused
+    /// (a market that is closed refuses for as long as it is).
     pub fn cancel(&mut self, id: ClientOrderId, at: Timestamp) -> Option<Request> {
         let order = self.all.get_mut(&id)?;
         let pause = CANCEL_AGAIN.times(1 << order.refused_cancels.saturating_sub(1).min(CANCEL_DOUBLINGS));
@@ -66,7 +91,41 @@ impl Orders {
             return None;
         }
         order.asked = at;
-        Some(Request::Cancel { id, symbol: order.new.symbol, order_id: order.order_id })
+        let request = Request::Cancel { id, symbol: order.new.symbol, order_id: order.order_id };
+        if let Some(Listed { list, .. }) = order.listed {
+            for sibling in self.all.values_mut().filter(|o| o.listed.is_some_and(|l| l.list == list) && !o.is_final() && o.new.id != id) {
+                sibling.apply(OrderEvent::CancelSent, at);
+                sibling.asked = at;
+            }
+        }
+        Some(request)
+    }
+
+    /// An order and the others of its list.
+    #[must_use]
+    pub fn with_siblings(&self, id: ClientOrderId) -> Vec<ClientOrderId> {
+        let list = self.all.get(&id).and_then(|o| o.listed).map(|listed| listed.list);
+        self.all.values().filter(|o| o.new.id == id || (list.is_some() && o.listed.map(|l| l.list) == list)).map(|o| o.new.id).collect()
+    }
+
+    /// Whether a refusal of this order is one of its whole list, told for another order of it already.
+    #[must_use]
+    pub fn is_follower(&self, id: ClientOrderId) -> bool {
+        let Some(Listed { list, leg }) = self.all.get(&id).and_then(|o| o.listed) else { return false };
+        let led = |leg| self.all.values().any(|o| o.listed == Some(Listed { list, leg }));
+        match leg {
+            Leg::Working => false,
+            Leg::Above => led(Leg::Working),
+            Leg::Below => true,
+        }
+    }
+
+    /// Whether an order waits until another one of its list has filled.
+    #[must_use]
+    pub fn is_pending(&self, order: &Order) -> bool {
+        let Some(Listed { list, leg: Leg::Above | Leg::Below }) = order.listed else { return false };
+        let working = self.all.values().find(|o| o.listed == Some(Listed { list, leg: Leg::Working }));
+        working.is_some_and(|working| working.state != OrderState::Filled)
     }
 
     /// The cancel of an order that was given up here and shows itself alive there; `None` for any other, or when just sent.
@@ -229,8 +288,18 @@ impl Orders {
         })
     }
 
-    fn insert(&mut self, new: NewOrder, purpose: Purpose, reference: Reference, at: Timestamp) {
+    /// Resting exits are decided at their own prices: their fills have neither spread nor slippage.
+    fn insert_guards(&mut self, list: ClientOrderId, above: NewOrder, below: NewOrder, at: Timestamp) {
+        for (order, purpose, leg) in [(above, Purpose::Target, Leg::Above), (below, Purpose::Stop, Leg::Below)] {
+            let price = order.kind.stop().or(order.kind.price()).unwrap_or_default();
+            let reference = Reference { mid: price, touch: price, sent_touch: price };
+            self.insert(order, purpose, Some(Listed { list, leg }), reference, at);
+        }
+    }
+
+    fn insert(&mut self, new: NewOrder, purpose: Purpose, listed: Option<Listed>, reference: Reference, at: Timestamp) {
         let order = Order {
+            listed,
             new,
             order_id: None,
             state: OrderState::Submitted,
@@ -264,12 +333,23 @@ impl Orders {
 impl Orders {
     /// A scripted desk places without risk.
     pub(super) fn insert_for_test(&mut self, new: NewOrder, purpose: Purpose, at: Timestamp) {
-        self.insert(new, purpose, Reference::default(), at);
+        self.insert(new, purpose, None, Reference::default(), at);
     }
 
+    /// A scripted entry with the guard behind it.
+    pub(super) fn insert_list_for_test(&mut self, entry: Option<NewOrder>, bracket: Bracket, at: Timestamp) {
+        if let Some(entry) = entry {
+            let listed = Some(Listed { list: bracket.list, leg: Leg::Working });
+            self.insert(entry, Purpose::Entry, listed, Reference::default(), at);
+        }
+        self.insert_guards(bracket.list, bracket.above, bracket.below, at);
+    }
+
+    /// The venue cancels an order with its list.
     pub(super) fn end_for_test(&mut self, id: ClientOrderId, at: Timestamp) {
-        let order = self.all.get_mut(&id).expect("a scripted order exists");
-        order.apply(OrderEvent::VenueCanceled, at);
+        for id in self.with_siblings(id) {
+            self.all.get_mut(&id).expect("a scripted order exists").apply(OrderEvent::VenueCanceled, at);
+        }
     }
 }
 
@@ -304,7 +384,6 @@ mod as_list {
 mod tests {
     use super::*;
     use crate::domain::{OrderKind, Role, TradeId};
-    use proptest::prelude::*;
 
     fn sell(sequence: u64, qty: i128) -> NewOrder {
         NewOrder {
@@ -442,58 +521,5 @@ mod tests {
         assert!(orders.cancel(order.id, at(2)).is_none(), "asked once");
         orders.cancel_refused(order.id, at(3));
         assert_eq!(orders.unknown_qty(order.symbol), Qty::from_raw(10));
-    }
-
-    #[derive(Debug, Clone)]
-    enum Word {
-        Accept,
-        Fill(u64),
-        Cancel,
-        State(OrderStatus, i128),
-        Unknown,
-        Missing,
-        CancelRefused,
-    }
-
-    fn words() -> impl Strategy<Value = Vec<Word>> {
-        let status =
-            prop_oneof![Just(OrderStatus::Open), Just(OrderStatus::Canceled), Just(OrderStatus::Expired), Just(OrderStatus::Filled)];
-        let word = prop_oneof![
-            Just(Word::Accept),
-            (0_u64..5).prop_map(Word::Fill),
-            Just(Word::Cancel),
-            (status, 0_i128..=10).prop_map(|(s, q)| Word::State(s, q)),
-            Just(Word::Unknown),
-            Just(Word::Missing),
-            Just(Word::CancelRefused),
-        ];
-        prop::collection::vec(word, 0..25)
-    }
-
-    proptest! {
-        /// Five trades of two units each, in any order, repeated, mixed with any other news: never more than ordered, and a final
-        /// state other than by the venue's word is impossible.
-        #[test]
-        fn any_order_of_news_keeps_the_invariants(words in words()) {
-            let (mut orders, order) = placed(10);
-            let mut venue_spoke = false;
-            for (second, word) in words.into_iter().enumerate() {
-                let now = at(second as i64);
-                match word {
-                    Word::Accept => { orders.accepted(order.id, OrderId(9), now); }
-                    Word::Fill(trade) => { orders.fill(&fill(&order, trade, 2)); venue_spoke = true; }
-                    Word::Cancel => { orders.cancel(order.id, now); }
-                    Word::State(status, filled) => { orders.stated(&stated(&order, status, filled), now); venue_spoke = true; }
-                    Word::Unknown => { orders.outcome_unknown(order.id, now); }
-                    Word::Missing => { orders.missing(order.id, now); venue_spoke |= at(second as i64).since(at(0)) > SUBMIT_DEADLINE; }
-                    Word::CancelRefused => { orders.cancel_refused(order.id, now); }
-                }
-                let seen = orders.get(order.id).unwrap();
-                prop_assert!(seen.filled <= seen.new.qty);
-                prop_assert_eq!(seen.filled, Qty::from_raw(2 * seen.trades.len() as i128));
-                prop_assert!(venue_spoke || !seen.is_final());
-                if seen.state == OrderState::Filled { prop_assert!(seen.filled == seen.new.qty || seen.ended == Some(OrderStatus::Filled)); }
-            }
-        }
     }
 }

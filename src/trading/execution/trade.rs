@@ -2,19 +2,21 @@
 //!
 //! | phase | while | then |
 //! |---|---|---|
-//! | entering | maker order at the touch, re-quoted when the market moves away | at the deadline: cancel, taker for the rest if allowed |
-//! | holding | target rests at the venue, stop and clock are watched here | target filled, stop touched, hold limit, signal, flatten |
-//! | exiting | the target's cancel is confirmed first, so nothing is sold twice | market order until nothing sellable is left |
+//! | entering | maker order at the touch with its guard behind it, re-quoted when the market moves away | at the deadline: cancel, taker for the rest if allowed |
+//! | holding | target and stop rest at the venue as one guard; clock and guard are watched here | sold there, hold limit, signal, flatten |
+//! | exiting | each guard is replaced by a sale, so nothing is sold twice and nothing stands unguarded longer than one request | nothing sellable is left |
+//!
+//! A part that was bought while the rest still rests has no guard yet (the venue sets one only behind the whole): after a moment the rest is
+//! cancelled, the part gets a guard of its own, and the rest is quoted anew. While anything is unguarded its stop is watched here.
 
 use serde::{Deserialize, Serialize};
 
-use super::order::Purpose;
+use super::order::{Order, Purpose};
 use super::orders::Orders;
-use crate::domain::{
-    Bps, ClientOrderId, ExitReason, Instrument, Money, OrderKind, Price, Qty, Regime, Side, Span, Symbol, TimeInForce, Timestamp,
-};
-use crate::protocol::{OrderState, VenueFill};
-use crate::trading::costs::{Leg, Reference};
+use super::protection::{Cover, exposed_since};
+use crate::domain::{Bps, ClientOrderId, ExitReason, Instrument, Money, Price, Qty, Regime, Side, Span, Symbol, Timestamp};
+use crate::protocol::VenueFill;
+use crate::trading::costs::{Leg, MakerRules, Reference, Slice};
 
 /// How orders are worked; configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,10 +32,20 @@ pub struct ExecutionRules {
     pub taker_collar_bps: Bps,
     /// Pause between two tries to leave, milliseconds.
     pub exit_retry_ms: u32,
+    /// How long a part of an entry may stand without a guard while the rest still rests, milliseconds.
+    #[serde(default = "one_second")]
+    pub cover_after_ms: u32,
+    /// How long the market may stand beyond a stop that the venue guards before the position is sold from here, milliseconds.
+    #[serde(default = "one_second")]
+    pub stop_patience_ms: u32,
+}
+
+const fn one_second() -> u32 {
+    1_000
 }
 
 /// What was decided, in numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     pub qty: Qty,
     pub target: Bps,
@@ -41,6 +53,9 @@ pub struct Plan {
     pub stop: Bps,
     pub hold: Span,
     pub exploration: bool,
+    /// Expected return before costs over the whole holding time, bps.
+    #[serde(default)]
+    pub gross_bps: f64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,14 +94,30 @@ pub struct Decided {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
     Wait,
-    Enter {
+    /// Buy this much until the deadline, the cheapest way.
+    Quote {
         qty: Qty,
-        kind: OrderKind,
-        taker: bool,
     },
-    PlaceTarget {
+    /// Whether a resting order is still where it should be.
+    Reconsider(ClientOrderId),
+    /// Sell this much without hurry, the cheapest way.
+    QuoteExit {
         qty: Qty,
-        price: Price,
+    },
+    /// Buy this much now, within the collar.
+    Take {
+        qty: Qty,
+    },
+    /// Target and stop at the venue for what has no guard.
+    Protect {
+        qty: Qty,
+        target: Price,
+        stop: Price,
+    },
+    /// Sells in the place of a guard.
+    Replace {
+        old: ClientOrderId,
+        qty: Qty,
     },
     SellNow {
         qty: Qty,
@@ -122,14 +153,48 @@ pub struct Trade {
     pub best_bps: f64,
     /// The market when leaving was decided.
     pub exit_at: Option<Touch>,
-    working: Option<ClientOrderId>,
-    last_sent: Option<Timestamp>,
-    deadline: Timestamp,
-    fallback_used: bool,
-    exit_request: Option<ExitReason>,
+    pub(super) working: Option<ClientOrderId>,
+    pub(super) last_sent: Option<Timestamp>,
+    pub(super) deadline: Timestamp,
+    pub(super) fallback_used: bool,
+    pub(super) exit_request: Option<ExitReason>,
     /// Refusals of exits in a row: each doubles the pause.
     #[serde(default)]
-    refusals: u32,
+    pub(super) refusals: u32,
+    /// What sold last.
+    #[serde(default)]
+    pub(super) sold_by: Option<Purpose>,
+    /// Since when something sellable is held that the venue does not guard.
+    #[serde(default)]
+    pub(super) exposed_since: Option<Timestamp>,
+    /// Since when the market stands beyond the stop.
+    #[serde(default)]
+    pub(super) stop_seen: Option<Timestamp>,
+    /// The market that the resting order was placed or kept in, and how often it was moved.
+    #[serde(default)]
+    pub(super) quoted_at: Option<Touch>,
+    #[serde(default)]
+    pub(super) requotes: u32,
+    /// The parts that a large entry is bought in; empty: all at once.
+    #[serde(default)]
+    pub(super) schedule: Vec<Slice>,
+    /// An exit without hurry rests at this price until then.
+    #[serde(default)]
+    pub(super) exit_price: Option<Price>,
+    #[serde(default)]
+    pub(super) patient_until: Option<Timestamp>,
+}
+
+/// What a trade looks at when it is driven.
+#[derive(Debug, Clone, Copy)]
+pub struct Scene<'a> {
+    pub now: Timestamp,
+    /// Without one nothing is priced, so only cancels and ends happen.
+    pub touch: Option<Touch>,
+    pub instrument: &'a Instrument,
+    pub orders: &'a Orders,
+    pub rules: &'a ExecutionRules,
+    pub maker: &'a MakerRules,
 }
 
 impl Trade {
@@ -160,29 +225,84 @@ impl Trade {
             fallback_used: false,
             exit_request: None,
             refusals: 0,
+            sold_by: None,
+            exposed_since: None,
+            stop_seen: None,
+            quoted_at: None,
+            requotes: 0,
+            schedule: Vec::new(),
+            exit_price: None,
+            patient_until: None,
         }
     }
 
-    /// What to do now. Without a touch nothing is priced, so only cancels and ends happen.
-    pub fn drive(
-        &mut self,
-        now: Timestamp,
-        touch: Option<Touch>,
-        instrument: &Instrument,
-        orders: &Orders,
-        rules: &ExecutionRules,
-    ) -> Step {
+    /// Buys in parts, one after another; the deadline counts from the last of them.
+    pub fn spread(&mut self, schedule: Vec<Slice>) {
+        if let [_, .., last] = schedule.as_slice() {
+            self.deadline = self.deadline + last.after;
+            self.schedule = schedule;
+        }
+    }
+
+    /// What to do now.
+    pub fn drive(&mut self, scene: &Scene) -> Step {
+        let cover = Cover::of(scene.orders, self.symbol);
+        self.exposed_since = exposed_since(self.exposed_since, self.exposed(&cover, scene.instrument), scene.now);
+        let beyond = scene.touch.is_some_and(|t| self.stop.is_some_and(|stop| t.bid <= stop));
+        self.stop_seen = beyond.then(|| self.stop_seen.unwrap_or(scene.now));
         match self.phase {
-            Phase::Entering => self.drive_entry(now, touch, instrument, orders, rules),
-            Phase::Holding => self.drive_holding(now, touch, instrument, orders, rules),
-            Phase::Exiting { reason } => self.drive_exit(now, touch, instrument, orders, rules, reason),
+            Phase::Entering => self.drive_entry(scene, &cover),
+            Phase::Holding => self.drive_holding(scene, &cover),
+            Phase::Exiting { reason } => self.drive_exit(scene, &cover, reason),
         }
     }
 
-    /// Remembers the order that now works for this trade.
-    pub fn sent(&mut self, id: ClientOrderId, now: Timestamp) {
-        self.working = Some(id);
+    /// What is held, could be sold, and is not guarded by the venue.
+    #[must_use]
+    pub fn exposed(&self, cover: &Cover, instrument: &Instrument) -> Qty {
+        let price = self.stop.unwrap_or_else(|| self.entry.average_price());
+        cover.exposed(self.held(), price, instrument)
+    }
+
+    /// Target and stop around an entry price, on the grid.
+    #[must_use]
+    pub fn bracket(&self, entry: Price, instrument: &Instrument) -> (Price, Price) {
+        let target = instrument.passive_price(Side::Sell, entry.shifted(self.plan.target));
+        (target, instrument.passive_price(Side::Buy, entry.shifted(-self.plan.stop)))
+    }
+
+    /// Remembers an order that was sent for this trade.
+    pub fn sent(&mut self, id: ClientOrderId, purpose: Purpose, now: Timestamp) {
+        if purpose == Purpose::Entry {
+            self.working = Some(id);
+        }
         self.last_sent = Some(now);
+    }
+
+    /// The resting order stays where it is in this market.
+    pub fn kept(&mut self, touch: Option<Touch>, now: Timestamp) {
+        self.quoted_at = touch;
+        self.last_sent = Some(now);
+    }
+
+    /// The resting order is moved.
+    pub fn moved(&mut self) {
+        self.requotes = self.requotes.saturating_add(1);
+    }
+
+    /// Where an exit without hurry rests; `None`: it is sold at the market.
+    pub fn exit_at_price(&mut self, price: Option<Price>) {
+        self.exit_price = price;
+        if price.is_none() {
+            self.patient_until = None;
+        }
+    }
+
+    /// Time left to buy, or to sell without hurry.
+    #[must_use]
+    pub fn left(&self, now: Timestamp) -> Span {
+        let until = self.patient_until.unwrap_or(self.deadline);
+        if until > now { until.since(now) } else { Span::ZERO }
     }
 
     /// Risk said no to (the rest of) the entry: keep what was bought, ask for no more.
@@ -198,8 +318,14 @@ impl Trade {
             Phase::Entering => self.stop_entering(),
             Phase::Holding => {}
             // Whoever asks again wants the next try now, whatever pause refusals have earned.
-            Phase::Exiting { .. } => self.last_sent = None,
+            Phase::Exiting { .. } => (self.last_sent, self.patient_until) = (None, None),
         }
+    }
+
+    /// Leaving at the market, at once.
+    #[must_use]
+    pub fn is_hurried(&self) -> bool {
+        matches!(self.phase, Phase::Exiting { .. }) && self.patient_until.is_none()
     }
 
     /// True once leaving was asked for.
@@ -213,13 +339,16 @@ impl Trade {
         self.refusals = self.refusals.saturating_add(1);
     }
 
-    fn exit_pause_ms(&self, rules: &ExecutionRules) -> u32 {
+    pub(super) fn exit_pause_ms(&self, rules: &ExecutionRules) -> u32 {
         rules.exit_retry_ms.saturating_mul(1 << self.refusals.min(7))
     }
 
     /// Adds a fill of one of this trade's orders. `fee_value` is a commission in a third asset, in quote money.
-    pub fn on_fill(&mut self, fill: &VenueFill, reference: Reference, instrument: &Instrument, fee_value: Money) {
+    pub fn on_fill(&mut self, fill: &VenueFill, purpose: Option<Purpose>, reference: Reference, instrument: &Instrument, fee_value: Money) {
         self.refusals = 0;
+        if fill.side == Side::Sell {
+            self.sold_by = purpose;
+        }
         let base_fee = if fill.fee_asset == instrument.base { fill.fee } else { Qty::ZERO };
         let quote_fee = if fill.fee_asset == instrument.quote { Money::from_quote(fill.fee) } else { fee_value };
         // The venue settles whole 1e-8 of the quote asset; what it drops is ours when we buy and its when we sell.
@@ -234,6 +363,10 @@ impl Trade {
             Side::Sell => &mut self.exit,
         };
         leg.add(fill.price, fill.qty, base_fee, quote_fee, reference);
+        if fill.side == Side::Buy {
+            let (target, stop) = self.bracket(self.entry.average_price(), instrument);
+            (self.target, self.stop) = (Some(target), Some(stop));
+        }
     }
 
     pub fn on_mark(&mut self, mid: Price) {
@@ -262,339 +395,20 @@ impl Trade {
         self.phase == Phase::Entering
     }
 
-    fn drive_entry(
-        &mut self,
-        now: Timestamp,
-        touch: Option<Touch>,
-        instrument: &Instrument,
-        orders: &Orders,
-        rules: &ExecutionRules,
-    ) -> Step {
-        let due = now >= self.deadline;
-        if let Some(order) = self.working.and_then(|id| orders.get(id)).filter(|o| !o.is_final()) {
-            let resting = matches!(order.state, OrderState::Open | OrderState::PartiallyFilled);
-            let behind = touch.is_some_and(|t| order.new.kind.price().is_some_and(|p| p < t.bid));
-            let requote = behind && self.quiet_for(now, rules.requote_after_ms);
-            let passive = matches!(order.new.kind, OrderKind::LimitMaker { .. });
-            return if resting && passive && (due || requote) { Step::Cancel(order.new.id) } else { Step::Wait };
-        }
-        let wanted = self.plan.qty - self.entry.filled;
-        if let Some(t) = touch {
-            let buyable = instrument.tradable(wanted, t.bid);
-            if buyable.is_positive() && !due {
-                let kind = OrderKind::LimitMaker { price: instrument.passive_price(Side::Buy, t.bid) };
-                let ready = self.quiet_for(now, rules.requote_after_ms);
-                return if ready { Step::Enter { qty: buyable, kind, taker: false } } else { Step::Wait };
-            }
-            if buyable.is_positive() && rules.taker_fallback && !self.fallback_used {
-                self.fallback_used = true;
-                let price = instrument.passive_price(Side::Buy, t.ask.shifted(rules.taker_collar_bps));
-                let kind = OrderKind::Limit { price, time_in_force: TimeInForce::Ioc };
-                return Step::Enter { qty: buyable, kind, taker: true };
-            }
-        } else if !due {
-            return Step::Wait;
-        }
-        if !self.hold(now, touch, instrument) {
-            return Step::Drop;
-        }
-        self.drive_holding(now, touch, instrument, orders, rules)
+    /// The order that buys for this trade, while it lives.
+    pub(super) fn buying<'a>(&self, orders: &'a Orders) -> Option<&'a Order> {
+        self.working.and_then(|id| orders.get(id)).filter(|o| !o.is_final())
     }
 
-    /// Turns what was bought into a holding with its bracket; false when that is nothing or only dust.
-    fn hold(&mut self, now: Timestamp, touch: Option<Touch>, instrument: &Instrument) -> bool {
-        let average = self.entry.average_price();
-        let price = touch.map_or(average, |t| t.bid);
-        if !instrument.tradable(self.entry.qty, price).is_positive() {
-            return false;
+    /// How much may have been bought by now.
+    pub(super) fn due_qty(&self, now: Timestamp) -> Qty {
+        if self.schedule.is_empty() {
+            return self.plan.qty;
         }
-        self.phase = Phase::Holding;
-        self.working = None;
-        self.last_sent = None;
-        self.opened = Some(now);
-        self.stop = Some(average.shifted(-self.plan.stop));
-        self.target = Some(instrument.passive_price(Side::Sell, average.shifted(self.plan.target)));
-        self.hold_until = Some(now + self.plan.hold);
-        true
+        self.schedule.iter().filter(|slice| now.since(self.decided) >= slice.after).map(|slice| slice.qty).sum()
     }
 
-    fn drive_holding(
-        &mut self,
-        now: Timestamp,
-        touch: Option<Touch>,
-        instrument: &Instrument,
-        orders: &Orders,
-        rules: &ExecutionRules,
-    ) -> Step {
-        let stopped = touch.is_some_and(|t| self.stop.is_some_and(|stop| t.bid <= stop));
-        let late = self.hold_until.is_some_and(|until| now >= until);
-        let reason = match (self.exit_request, stopped, late) {
-            (Some(reason), ..) => Some(reason),
-            (_, true, _) => Some(ExitReason::Stop),
-            (_, _, true) => Some(ExitReason::HoldLimit),
-            _ => None,
-        };
-        if let Some(reason) = reason {
-            return self.leave(now, touch, instrument, orders, rules, reason);
-        }
-        if self.working.and_then(|id| orders.get(id)).is_some_and(|o| !o.is_final()) {
-            return Step::Wait;
-        }
-        let (Some(target), Some(t)) = (self.target, touch) else { return Step::Wait };
-        let sellable = instrument.tradable(self.held(), target);
-        if !sellable.is_positive() {
-            return Step::Close { reason: ExitReason::Target };
-        }
-        if t.bid >= target {
-            return self.leave(now, touch, instrument, orders, rules, ExitReason::Target);
-        }
-        if self.quiet_for(now, self.exit_pause_ms(rules)) { Step::PlaceTarget { qty: sellable, price: target } } else { Step::Wait }
-    }
-
-    fn leave(
-        &mut self,
-        now: Timestamp,
-        touch: Option<Touch>,
-        instrument: &Instrument,
-        orders: &Orders,
-        rules: &ExecutionRules,
-        reason: ExitReason,
-    ) -> Step {
-        self.phase = Phase::Exiting { reason };
-        self.exit_at = touch;
-        self.last_sent = None;
-        // What was refused so far were targets; leaving begins at its own pace.
-        self.refusals = 0;
-        self.drive_exit(now, touch, instrument, orders, rules, reason)
-    }
-
-    fn drive_exit(
-        &mut self,
-        now: Timestamp,
-        touch: Option<Touch>,
-        instrument: &Instrument,
-        orders: &Orders,
-        rules: &ExecutionRules,
-        reason: ExitReason,
-    ) -> Step {
-        if let Some(order) = self.working.and_then(|id| orders.get(id)).filter(|o| !o.is_final()) {
-            let resting = matches!(order.state, OrderState::Open | OrderState::PartiallyFilled);
-            return if resting && order.purpose == Purpose::Target { Step::Cancel(order.new.id) } else { Step::Wait };
-        }
-        let price = touch.map_or(self.entry.average_price(), |t| t.bid);
-        let sellable = instrument.tradable(self.held(), price);
-        if !sellable.is_positive() {
-            return Step::Close { reason };
-        }
-        if self.quiet_for(now, self.exit_pause_ms(rules)) { Step::SellNow { qty: sellable } } else { Step::Wait }
-    }
-
-    fn quiet_for(&self, now: Timestamp, pause_ms: u32) -> bool {
+    pub(super) fn quiet_for(&self, now: Timestamp, pause_ms: u32) -> bool {
         self.last_sent.is_none_or(|sent| now.since(sent) >= Span::from_millis(i64::from(pause_ms)))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::samples::btcusdt as instrument;
-    use crate::domain::{NewOrder, OrderId, Role, TradeId};
-    use crate::trading::costs::breakdown;
-
-    fn rules() -> ExecutionRules {
-        ExecutionRules {
-            entry_deadline_ms: 5_000,
-            requote_after_ms: 500,
-            taker_fallback: true,
-            taker_collar_bps: Bps::from_bps(5),
-            exit_retry_ms: 500,
-        }
-    }
-
-    fn touch(bid: &str) -> Option<Touch> {
-        let bid: Price = bid.parse().unwrap();
-        Some(Touch { bid, ask: Price::from_raw(bid.raw() + 1_000_000) })
-    }
-
-    fn at(ms: i64) -> Timestamp {
-        Timestamp::from_millis(ms)
-    }
-
-    fn trade() -> Trade {
-        let plan = Plan {
-            qty: "1".parse().unwrap(),
-            target: Bps::from_bps(100),
-            stop: Bps::from_bps(50),
-            hold: Span::from_secs(45),
-            exploration: false,
-        };
-        let decided = Decided { number: 1, at: at(0), touch: touch("100").unwrap(), regime: Regime::Range, vector: Vec::new() };
-        Trade::new("BTCUSDT".parse().unwrap(), decided, plan, &rules())
-    }
-
-    /// A scripted venue: each line is a time and either a market or a word of the venue; the steps come out as text.
-    struct Desk {
-        trade: Trade,
-        orders: Orders,
-        sequence: u64,
-        steps: Vec<String>,
-    }
-
-    impl Desk {
-        fn new() -> Self {
-            Self { trade: trade(), orders: Orders::default(), sequence: 0, steps: Vec::new() }
-        }
-
-        fn see(&mut self, ms: i64, bid: &str) -> &mut Self {
-            loop {
-                let step = self.trade.drive(at(ms), touch(bid), &instrument(), &self.orders, &rules());
-                let (side, purpose, qty, kind) = match step {
-                    Step::Wait => return self,
-                    Step::Enter { qty, kind, .. } => (Side::Buy, Purpose::Entry, qty, kind),
-                    Step::PlaceTarget { qty, price } => (Side::Sell, Purpose::Target, qty, OrderKind::LimitMaker { price }),
-                    Step::SellNow { qty } => (Side::Sell, Purpose::Exit, qty, OrderKind::Market),
-                    Step::Cancel(id) => {
-                        self.steps.push(format!("{ms} cancel {}", id.sequence));
-                        self.orders.cancel(id, at(ms));
-                        continue;
-                    }
-                    Step::Close { .. } | Step::Drop => {
-                        self.steps.push(format!("{ms} {step:?}"));
-                        return self;
-                    }
-                };
-                self.sequence += 1;
-                let id = ClientOrderId { sequence: self.sequence, ..ClientOrderId::default() };
-                let order = NewOrder { id, symbol: self.trade.symbol, side, qty, kind };
-                self.orders.insert_for_test(order, purpose, at(ms));
-                self.trade.sent(id, at(ms));
-                let price = kind.price().map_or("market".to_owned(), |p| p.to_string());
-                self.steps.push(format!("{ms} {purpose} {} {qty} @ {price}", id.sequence));
-                self.orders.accepted(id, OrderId(self.sequence), at(ms));
-            }
-        }
-
-        fn fill(&mut self, sequence: u64, qty: &str, price: &str) -> &mut Self {
-            let order = self.orders.get(ClientOrderId { sequence, ..ClientOrderId::default() }).unwrap().new;
-            let fill = VenueFill {
-                id: order.id,
-                order_id: OrderId(sequence),
-                trade_id: TradeId(sequence * 10 + self.steps.len() as u64),
-                symbol: order.symbol,
-                side: order.side,
-                price: price.parse().unwrap(),
-                qty: qty.parse().unwrap(),
-                role: Role::Maker,
-                fee: Qty::ZERO,
-                fee_asset: instrument().quote,
-                at: at(0),
-            };
-            self.orders.fill(&fill);
-            self.trade.on_fill(&fill, Reference::default(), &instrument(), Money::ZERO);
-            self
-        }
-
-        /// The venue refuses every order of the trade that it sees between two moments; the market stands still.
-        fn refused(&mut self, from: i64, until: i64, bid: &str) -> &mut Self {
-            for ms in (from..until).step_by(10) {
-                let before = self.sequence;
-                self.see(ms, bid);
-                for sequence in before + 1..=self.sequence {
-                    self.trade.exit_refused();
-                    self.canceled(sequence, ms);
-                }
-            }
-            self
-        }
-
-        fn canceled(&mut self, sequence: u64, ms: i64) -> &mut Self {
-            let id = ClientOrderId { sequence, ..ClientOrderId::default() };
-            self.orders.end_for_test(id, at(ms));
-            self
-        }
-    }
-
-    #[test]
-    fn an_entry_is_requoted_and_its_target_completes_the_trade() {
-        let mut desk = Desk::new();
-        desk.see(0, "100").see(100, "100.5").see(600, "100.5").canceled(1, 610).see(620, "100.5").see(1_100, "100.5");
-        desk.fill(2, "1", "100.5").see(1_200, "100.6").fill(3, "1", "101.51").see(2_000, "101.6");
-        let expected =
-            ["0 entry 1 1 @ 100", "600 cancel 1", "620 entry 2 1 @ 100.5", "1200 target 3 1 @ 101.51", "2000 Close { reason: Target }"];
-        // The first see() at 620 may quote at once: the pause counts from the last order, not from its cancel.
-        assert_eq!(desk.steps, expected);
-        assert_eq!(breakdown(&desk.trade.entry, &desk.trade.exit).net.to_string(), "1.01");
-    }
-
-    #[test]
-    fn at_the_deadline_the_rest_is_taken_within_the_collar() {
-        let mut desk = Desk::new();
-        desk.see(0, "100").fill(1, "0.4", "100").see(5_000, "100").canceled(1, 5_010).see(5_020, "100");
-        assert_eq!(desk.steps, ["0 entry 1 1 @ 100", "5000 cancel 1", "5020 entry 2 0.6 @ 100.06"]);
-        desk.canceled(2, 5_100).see(5_200, "100");
-        assert_eq!(desk.steps.last().unwrap(), "5200 target 3 0.4 @ 101");
-    }
-
-    #[test]
-    fn a_stop_waits_for_the_targets_cancel_before_it_sells() {
-        let mut desk = Desk::new();
-        desk.see(0, "100").fill(1, "1", "100").see(10, "100").see(1_000, "99.5").see(1_100, "99.4");
-        assert_eq!(desk.steps[1..], ["10 target 2 1 @ 101", "1000 cancel 2"]);
-        desk.fill(2, "0.3", "101").canceled(2, 1_200).see(1_210, "99.4");
-        assert_eq!(desk.steps.last().unwrap(), "1210 exit 3 0.7 @ market");
-        desk.fill(3, "0.7", "99.4").see(1_300, "99.4");
-        assert_eq!(desk.steps.last().unwrap(), "1300 Close { reason: Stop }");
-    }
-
-    #[test]
-    fn the_clock_and_a_request_end_a_holding() {
-        let mut late = Desk::new();
-        late.see(0, "100").fill(1, "1", "100").see(10, "100").see(45_010, "100").canceled(2, 45_020).see(45_030, "100");
-        assert_eq!(late.steps.last().unwrap(), "45030 exit 3 1 @ market");
-        let mut asked = Desk::new();
-        asked.see(0, "100").fill(1, "1", "100").see(10, "100");
-        asked.trade.request_exit(ExitReason::Flatten);
-        asked.see(20, "100");
-        assert_eq!(asked.steps.last().unwrap(), "20 cancel 2");
-    }
-
-    /// When orders of this purpose were tried, milliseconds.
-    fn tries(desk: &Desk, purpose: &str) -> Vec<i64> {
-        let of_it = desk.steps.iter().filter(|step| step.split(' ').nth(1) == Some(purpose));
-        of_it.map(|step| step.split(' ').next().unwrap().parse().unwrap()).collect()
-    }
-
-    #[test]
-    fn refusals_double_the_pause_and_leaving_does_not_wait_for_it() {
-        let mut desk = Desk::new();
-        desk.trade.plan.hold = Span::from_secs(3_600);
-        desk.see(0, "100").fill(1, "1", "100").refused(10, 8_000, "100");
-        assert_eq!(tries(&desk, "target"), [10, 1_010, 3_010, 7_010]);
-        desk.refused(8_000, 12_000, "99.4");
-        assert_eq!(tries(&desk, "exit"), [8_000, 9_000, 11_000], "the stop sells at once, then at its own pace");
-        desk.refused(12_000, 400_000, "99.4");
-        let pauses: Vec<i64> = tries(&desk, "exit").windows(2).map(|pair| pair[1] - pair[0]).collect();
-        assert_eq!(pauses[..8], [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 64_000, 64_000], "about once a minute, for ever");
-        let before = tries(&desk, "exit").len();
-        desk.trade.request_exit(ExitReason::Flatten);
-        desk.see(400_000, "99.4");
-        assert_eq!(tries(&desk, "exit").len(), before + 1, "a person does not wait");
-        let last = desk.sequence;
-        desk.fill(last, "0.5", "99.4").canceled(last, 400_000).refused(400_000, 402_000, "99.4");
-        assert_eq!(tries(&desk, "exit")[before + 1..], [400_500, 401_500], "a fill ends the row of refusals");
-    }
-
-    #[test]
-    fn an_unfilled_entry_is_dropped_and_dust_is_not_sold() {
-        let mut desk = Desk::new();
-        desk.see(0, "100");
-        desk.trade.stop_entering();
-        desk.see(10, "100").canceled(1, 20).see(30, "100");
-        assert_eq!(desk.steps.last().unwrap(), "30 Drop");
-        let mut dust = Desk::new();
-        dust.see(0, "100").fill(1, "0.01", "100");
-        dust.trade.stop_entering();
-        dust.see(10, "100").canceled(1, 20).see(30, "100");
-        assert_eq!(dust.steps.last().unwrap(), "30 Drop");
     }
 }

@@ -9,6 +9,8 @@ use crate::domain::{Bps, Money, Span, Timestamp};
 
 const MINUTE: Span = Span::from_secs(60);
 const HOUR: Span = Span::from_secs(3_600);
+/// More errors than any limit counts.
+const ERRORS_REMEMBERED: usize = 1_024;
 
 /// Why trading halted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -28,6 +30,8 @@ pub enum HaltReason {
     Overfill { id: crate::domain::ClientOrderId },
     #[error("the data file can not be written")]
     StoreFailed,
+    #[error("{spent:.2} of money x seconds stood without protection, limit {limit:.2}")]
+    Unprotected { spent: Money, limit: Money },
 }
 
 /// Equity marks and the stops that hang on them.
@@ -51,12 +55,41 @@ pub struct Breakers {
     losing_streak: u32,
     #[serde(default)]
     last_loss: Option<Timestamp>,
+    /// A trade ended since the last mark: what it made is no opinion of a mark.
+    #[serde(default)]
+    traded: bool,
+    /// Errors of the venue within the last minute, oldest first.
+    #[serde(default)]
+    venue_errors: VecDeque<Timestamp>,
+    #[serde(default)]
+    unprotected: Unprotected,
+}
+
+/// Money in the market without protection at the exchange, and for how long.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+struct Unprotected {
+    /// Now, and since when it was counted.
+    open: Option<(Timestamp, Money)>,
+    /// Money x seconds since everything was protected last.
+    spent: Money,
+    /// Money x seconds since the books were opened.
+    total: Money,
 }
 
 impl Breakers {
     /// Takes a mark of equity (`None`: unknown). Returns a halt that this mark caused.
     pub fn on_mark(&mut self, at: Timestamp, equity: Option<Money>, limits: &Limits) -> Option<HaltReason> {
+        self.pass_unprotected(at);
+        while self.venue_errors.front().is_some_and(|error| at.since(*error) >= MINUTE) {
+            self.venue_errors.pop_front();
+        }
         self.equity = equity;
+        if let Some(limit) = limits.max_unprotected.filter(|limit| self.halted.is_none() && self.unprotected.spent >= *limit) {
+            // Time has passed already: it needs no second mark.
+            let reason = HaltReason::Unprotected { spent: self.unprotected.spent, limit };
+            self.halt(reason.clone());
+            return Some(reason);
+        }
         let equity = equity?;
         if self.day != Some(at.day()) {
             self.day = Some(at.day());
@@ -70,6 +103,7 @@ impl Breakers {
         if self.minutes.back().is_none_or(|(minute, _)| at.since(*minute) >= MINUTE) {
             self.minutes.push_back((at, equity));
         }
+        let traded = std::mem::take(&mut self.traded);
         if self.halted.is_some() {
             return None;
         }
@@ -78,25 +112,66 @@ impl Breakers {
             return None;
         };
         match self.breach_since {
-            None => {
+            None if !traded => {
                 self.breach_since = Some(at);
                 None
             }
-            Some(since) if at.since(since).millis() < 1_000 => None,
-            Some(_) => {
+            Some(since) if !traded && at.since(since).millis() < 1_000 => None,
+            _ => {
                 self.halt(reason.clone());
                 Some(reason)
             }
         }
     }
 
-    /// A trade ended with `net`.
+    /// A trade ended with `net`: a breach at the next mark needs no second one.
     pub fn on_trade(&mut self, at: Timestamp, net: Money) {
+        self.traded = true;
         if net < Money::ZERO {
             self.losing_streak = self.losing_streak.saturating_add(1);
             self.last_loss = Some(at);
         } else {
             self.losing_streak = 0;
+        }
+    }
+
+    /// The venue refused what it should not have, did not answer, or failed.
+    pub fn on_venue_error(&mut self, at: Timestamp) {
+        if self.venue_errors.len() == ERRORS_REMEMBERED {
+            self.venue_errors.pop_front();
+        }
+        self.venue_errors.push_back(at);
+    }
+
+    /// Errors of the venue within the last minute.
+    #[must_use]
+    pub fn venue_errors(&self, now: Timestamp) -> u32 {
+        let recent = self.venue_errors.iter().rev().take_while(|error| now.since(**error) < MINUTE).count();
+        u32::try_from(recent).unwrap_or(u32::MAX)
+    }
+
+    /// From now on `value` of what is held has no protection at the exchange; zero: everything has.
+    pub fn on_unprotected(&mut self, at: Timestamp, value: Money) {
+        self.pass_unprotected(at);
+        if value.is_positive() {
+            self.unprotected.open = Some((at, value));
+        } else {
+            (self.unprotected.open, self.unprotected.spent) = (None, Money::ZERO);
+        }
+    }
+
+    /// Money x seconds without protection: since everything was protected last, and in all.
+    #[must_use]
+    pub fn unprotected(&self) -> (Money, Money) {
+        (self.unprotected.spent, self.unprotected.total)
+    }
+
+    fn pass_unprotected(&mut self, at: Timestamp) {
+        let Some((since, value)) = self.unprotected.open.as_mut() else { return };
+        let spent = value.raw().saturating_mul(i128::from(at.since(*since).nanos().max(0))) / 1_000_000_000;
+        *since = at.max(*since);
+        for sum in [&mut self.unprotected.spent, &mut self.unprotected.total] {
+            *sum = Money::from_raw(sum.raw().saturating_add(spent));
         }
     }
 
@@ -110,6 +185,7 @@ impl Breakers {
         match self.halted.take() {
             Some(HaltReason::DailyLoss { .. }) => self.loss_base = self.equity,
             Some(HaltReason::Drawdown { .. }) => self.peak = self.equity,
+            Some(HaltReason::Unprotected { .. }) => self.unprotected.spent = Money::ZERO,
             _ => {}
         }
         self.breach_since = None;
@@ -257,6 +333,54 @@ mod tests {
         assert_eq!(breakers.losing_streak(), (2, Some(at(2))));
         breakers.on_trade(at(3), Money::ZERO);
         assert_eq!(breakers.losing_streak(), (0, Some(at(2))));
+    }
+
+    #[test]
+    fn a_loss_that_a_trade_made_needs_no_second_mark() {
+        let (mut breakers, _) = run(&[(0, "10000")]);
+        breakers.on_trade(Timestamp::from_millis(4_000), "-150".parse().unwrap());
+        let halt = breakers.on_mark(Timestamp::from_millis(4_000), "9850".parse().ok(), &limits());
+        assert!(matches!(halt, Some(HaltReason::DailyLoss { .. })));
+    }
+
+    #[test]
+    fn money_without_protection_is_counted_by_the_second() {
+        let limits = Limits { max_unprotected: "300".parse().ok(), ..limits() };
+        let (mut breakers, at) = (Breakers::default(), |ms| Timestamp::from_millis(ms));
+        breakers.on_unprotected(at(0), "100".parse().unwrap());
+        assert_eq!(breakers.on_mark(at(2_999), None, &limits), None);
+        breakers.on_unprotected(at(2_999), Money::ZERO);
+        breakers.on_unprotected(at(5_000), "50".parse().unwrap());
+        assert_eq!(breakers.on_mark(at(10_998), None, &limits), None, "protected in between: it begins again");
+        assert_eq!(breakers.unprotected(), ("299.9".parse().unwrap(), "599.8".parse().unwrap()));
+        assert!(matches!(breakers.on_mark(at(11_000), None, &limits), Some(HaltReason::Unprotected { .. })));
+        breakers.resume();
+        assert_eq!(breakers.on_mark(at(16_999), None, &limits), None);
+        assert!(breakers.on_mark(at(17_000), None, &limits).is_some(), "still open: resumed, it has as long again");
+    }
+
+    #[test]
+    fn errors_of_the_venue_are_forgotten_after_a_minute() {
+        let mut breakers = Breakers::default();
+        let at = |s: i64| Timestamp::from_millis(s * 1_000);
+        (0..3).for_each(|n| breakers.on_venue_error(at(n * 20)));
+        assert_eq!([at(59), at(60), at(79), at(100)].map(|now| breakers.venue_errors(now)), [3, 2, 2, 0]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn profit_never_trips_a_loss_limit(steps in proptest::collection::vec((1_i64..40_000, 0_i64..500_000_000), 1..200)) {
+            let (mut breakers, mut now, mut equity) = (Breakers::default(), 0, Money::from_quote(crate::domain::Qty::from_raw(10_000)));
+            let tight = Limits { max_daily_loss: Money::from_raw(1), max_drawdown_bps: Bps::from_raw(1), ..limits() };
+            for (ms, gain) in steps {
+                now += ms;
+                equity += Money::from_raw(i128::from(gain));
+                breakers.on_trade(Timestamp::from_millis(now), Money::from_raw(1));
+                proptest::prop_assert_eq!(breakers.on_mark(Timestamp::from_millis(now), Some(equity), &tight), None);
+                proptest::prop_assert_eq!(breakers.hourly_loss(), Some(Money::ZERO));
+                proptest::prop_assert!(breakers.losing_streak().0 == 0);
+            }
+        }
     }
 
     #[test]

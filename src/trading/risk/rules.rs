@@ -1,8 +1,8 @@
-//! The rules in their fixed order, the situation they look at, and the approval they give.
+//! The rules in their fixed order, and the approval they give.
 
-use super::Limits;
-use crate::domain::{Bps, Instrument, Money, NewOrder, Price, Qty, Side, Span};
-use crate::protocol::Refusal;
+use super::{Limits, Situation};
+use crate::domain::{Bps, Money, NewOrder, Price, Qty, Side, Span};
+use crate::protocol::{LimitName, Refusal};
 
 /// What passed risk. Nobody else can make one: the field is private.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,56 +17,21 @@ impl<T> Approved<T> {
     }
 }
 
-/// Everything the rules look at, gathered by the engine. `None` means unknown, and unknown refuses.
-#[derive(Debug, Clone)]
-pub struct Situation<'a> {
-    pub halted: bool,
-    pub stopping: bool,
-    pub reconciled: bool,
-    pub health_critical: bool,
-    pub instrument: Option<&'a Instrument>,
-    pub bid: Option<Price>,
-    pub ask: Option<Price>,
-    pub book_valid: bool,
-    pub data_age: Option<Span>,
-    /// Change of the clock offset since the first measurement; `None` before it.
-    pub clock_drift: Option<Span>,
-    pub equity: Option<Money>,
-    pub free_quote: Option<Money>,
-    pub daily_loss: Option<Money>,
-    pub drawdown: Option<Bps>,
-    /// Quantity in orders of this symbol whose outcome is unknown.
-    pub unknown_qty: Qty,
-    /// Held in this symbol, plus what open buys may still add.
-    pub committed_qty: Qty,
-    /// The same over all symbols, at the marks.
-    pub exposure: Option<Money>,
-    pub open_orders: u32,
-    pub since_exit: Option<Span>,
-    /// What this order would lose from its price to its stop, bps; `None` without a stop.
-    pub stop_distance: Option<Bps>,
-    /// What all positions would lose from their marks to their stops.
-    pub heat: Option<Money>,
-    pub opened_last_minute: u32,
-    /// Fall of the equity over the last hour.
-    pub hourly_loss: Option<Money>,
-    /// Losing trades in a row, and the time since the last of them.
-    pub losing_streak: u32,
-    pub since_loss: Option<Span>,
-    /// Volatility of the last bars in percent of the usual one.
-    pub volatility_percent: Option<u32>,
-}
-
 type Rule = fn(&NewOrder, Price, &Situation, &Limits) -> Result<(), Refusal>;
 
 /// State first, then data, then money: the first failing rule is the reason that is shown.
 const RULES: &[Rule] = &[
     not_halted,
+    not_reducing,
     healthy,
     market_open,
     fresh_data,
+    quotes_agree,
+    peg_holds,
     clock_known,
     nothing_unknown,
+    venue_answers,
+    protected,
     spread_tight,
     calm_market,
     cooled_down,
@@ -78,6 +43,9 @@ const RULES: &[Rule] = &[
     order_size,
     position_size,
     total_exposure,
+    net_exposure,
+    cluster_exposure,
+    portfolio_volatility,
     portfolio_heat,
     few_orders,
     slow_enough,
@@ -117,6 +85,10 @@ fn not_halted(_: &NewOrder, _: Price, s: &Situation, _: &Limits) -> Result<(), R
     state_refusal(s).map_or(Ok(()), Err)
 }
 
+fn not_reducing(_: &NewOrder, _: Price, s: &Situation, _: &Limits) -> Result<(), Refusal> {
+    if s.reducing { Err(Refusal::Reducing) } else { Ok(()) }
+}
+
 fn healthy(_: &NewOrder, _: Price, s: &Situation, _: &Limits) -> Result<(), Refusal> {
     if s.health_critical { Err(Refusal::HealthCritical) } else { Ok(()) }
 }
@@ -144,6 +116,26 @@ fn fresh_data(_: &NewOrder, _: Price, s: &Situation, limits: &Limits) -> Result<
     }
 }
 
+/// Two sources of one price: the quotes and the book that is kept from differences.
+fn quotes_agree(_: &NewOrder, _: Price, s: &Situation, limits: &Limits) -> Result<(), Refusal> {
+    let Some(limit) = limits.max_quote_book_gap_bps else { return Ok(()) };
+    match s.quote_gap {
+        None => Err(Refusal::QuoteUnknown),
+        Some(gap) if gap > limit => Err(Refusal::QuoteBookGap { gap, limit }),
+        Some(_) => Ok(()),
+    }
+}
+
+/// A result in a coin that has lost its peg is none.
+fn peg_holds(_: &NewOrder, _: Price, s: &Situation, limits: &Limits) -> Result<(), Refusal> {
+    let Some(limit) = limits.max_depeg_bps.filter(|_| limits.stablecoin_symbol.is_some()) else { return Ok(()) };
+    match s.depeg {
+        None => Err(Refusal::DepegUnknown),
+        Some(depeg) if depeg > limit => Err(Refusal::Depeg { depeg, limit }),
+        Some(_) => Ok(()),
+    }
+}
+
 fn clock_known(_: &NewOrder, _: Price, s: &Situation, limits: &Limits) -> Result<(), Refusal> {
     let limit = Span::from_millis(i64::from(limits.max_clock_drift_ms));
     match s.clock_drift {
@@ -155,6 +147,21 @@ fn clock_known(_: &NewOrder, _: Price, s: &Situation, limits: &Limits) -> Result
 
 fn nothing_unknown(_: &NewOrder, _: Price, s: &Situation, _: &Limits) -> Result<(), Refusal> {
     if s.unknown_qty.is_positive() { Err(Refusal::UnknownOrder { quantity: s.unknown_qty }) } else { Ok(()) }
+}
+
+fn venue_answers(_: &NewOrder, _: Price, s: &Situation, limits: &Limits) -> Result<(), Refusal> {
+    match limits.max_venue_errors_per_minute {
+        Some(limit) if s.venue_errors >= limit => Err(Refusal::VenueErrors { errors: s.venue_errors, limit }),
+        _ => Ok(()),
+    }
+}
+
+/// What is held already must be protected before more is.
+fn protected(_: &NewOrder, _: Price, s: &Situation, limits: &Limits) -> Result<(), Refusal> {
+    match limits.max_unprotected {
+        Some(limit) if s.unprotected >= limit => Err(Refusal::Unprotected { spent: s.unprotected, limit }),
+        _ => Ok(()),
+    }
 }
 
 fn spread_tight(_: &NewOrder, _: Price, s: &Situation, limits: &Limits) -> Result<(), Refusal> {
@@ -251,6 +258,29 @@ fn total_exposure(order: &NewOrder, price: Price, s: &Situation, limits: &Limits
     if would_be > limit { Err(Refusal::ExposureLimit { would_be, limit }) } else { Ok(()) }
 }
 
+fn net_exposure(order: &NewOrder, price: Price, s: &Situation, limits: &Limits) -> Result<(), Refusal> {
+    let Some(limit) = limits.max_net_exposure else { return Ok(()) };
+    let Some(net) = s.net_exposure else { return Err(Refusal::EquityUnknown) };
+    let adds = notional(price, order.qty);
+    let would_be = if order.side == Side::Buy { net + adds } else { net - adds };
+    if would_be.abs() > limit { Err(Refusal::NetExposure { would_be, limit }) } else { Ok(()) }
+}
+
+/// Markets that move together are one bet.
+fn cluster_exposure(order: &NewOrder, price: Price, s: &Situation, limits: &Limits) -> Result<(), Refusal> {
+    let Some(limit) = limits.max_cluster_exposure_bps else { return Ok(()) };
+    let (Some(cluster), Some(equity)) = (s.cluster_exposure, s.equity) else { return Err(Refusal::EquityUnknown) };
+    let would_be = (cluster + notional(price, order.qty)).ratio_bps(equity);
+    if !equity.is_positive() || would_be > limit { Err(Refusal::ClusterExposure { would_be, limit }) } else { Ok(()) }
+}
+
+fn portfolio_volatility(order: &NewOrder, price: Price, s: &Situation, limits: &Limits) -> Result<(), Refusal> {
+    let Some(limit) = limits.max_portfolio_volatility_bps else { return Ok(()) };
+    let (Some(portfolio), Some(equity)) = (s.portfolio, s.equity) else { return Err(Refusal::PortfolioUnknown) };
+    let would_be = Bps::from_f64(portfolio.volatility_with(notional(price, order.qty).to_f64()) / equity.to_f64() * 1e4);
+    if !equity.is_positive() || would_be > limit { Err(Refusal::PortfolioVolatility { would_be, limit }) } else { Ok(()) }
+}
+
 /// Heat: what would be lost if every position went to its stop, this one included, as a share of equity.
 fn portfolio_heat(order: &NewOrder, price: Price, s: &Situation, limits: &Limits) -> Result<(), Refusal> {
     let Some(limit) = limits.max_heat_bps else { return Ok(()) };
@@ -291,11 +321,44 @@ fn cash_reserve(order: &NewOrder, price: Price, s: &Situation, limits: &Limits) 
     if left < limit { Err(Refusal::CashReserve { left, limit }) } else { Ok(()) }
 }
 
+/// The limit that a refusal names; `None` for a state or for something missing.
+#[must_use]
+pub const fn limit_of(refusal: &Refusal) -> Option<LimitName> {
+    Some(match refusal {
+        Refusal::StaleData { .. } => LimitName::MaxDataAgeMs,
+        Refusal::ClockDrift { .. } => LimitName::MaxClockDriftMs,
+        Refusal::OrderNotional { .. } => LimitName::MaxOrderNotional,
+        Refusal::PositionLimit { .. } => LimitName::MaxPositionNotional,
+        Refusal::ExposureLimit { .. } => LimitName::MaxExposure,
+        Refusal::OpenOrders { .. } => LimitName::MaxOpenOrders,
+        Refusal::DailyLoss { .. } => LimitName::MaxDailyLoss,
+        Refusal::Drawdown { .. } => LimitName::MaxDrawdownBps,
+        Refusal::SpreadTooWide { .. } => LimitName::MaxSpreadBps,
+        Refusal::CoolDown { .. } => LimitName::CoolDownMs,
+        Refusal::LosingStreak { .. } => LimitName::MaxLosingStreak,
+        Refusal::HourlyLoss { .. } => LimitName::MaxHourlyLoss,
+        Refusal::Volatile { .. } => LimitName::MaxVolatilityPercent,
+        Refusal::PriceCollar { .. } => LimitName::PriceCollarBps,
+        Refusal::Heat { .. } => LimitName::MaxHeatBps,
+        Refusal::OrderRate { .. } => LimitName::MaxOrdersPerMinute,
+        Refusal::CashReserve { .. } => LimitName::MinCashReserveBps,
+        Refusal::NetExposure { .. } => LimitName::MaxNetExposure,
+        Refusal::ClusterExposure { .. } => LimitName::MaxClusterExposureBps,
+        Refusal::PortfolioVolatility { .. } | Refusal::PortfolioUnknown => LimitName::MaxPortfolioVolatilityBps,
+        Refusal::QuoteBookGap { .. } | Refusal::QuoteUnknown => LimitName::MaxQuoteBookGapBps,
+        Refusal::Depeg { .. } | Refusal::DepegUnknown => LimitName::MaxDepegBps,
+        Refusal::VenueErrors { .. } => LimitName::MaxVenueErrorsPerMinute,
+        Refusal::Unprotected { .. } => LimitName::MaxUnprotected,
+        _ => return None,
+    })
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::PortfolioRisk;
     use super::*;
     use crate::domain::samples::btcusdt as instrument;
-    use crate::domain::{ClientOrderId, OrderKind};
+    use crate::domain::{ClientOrderId, Instrument, OrderKind};
 
     fn limits() -> Limits {
         Limits {
@@ -317,6 +380,14 @@ mod tests {
             max_losing_streak: Some(4),
             streak_pause_ms: 60_000,
             max_volatility_percent: Some(300),
+            max_net_exposure: Some("2500".parse().unwrap()),
+            max_cluster_exposure_bps: Some(Bps::from_bps(2_000)),
+            max_portfolio_volatility_bps: Some(Bps::from_bps(100)),
+            max_quote_book_gap_bps: Some(Bps::from_bps(30)),
+            stablecoin_symbol: "USDCUSDT".parse().ok(),
+            max_depeg_bps: Some(Bps::from_bps(50)),
+            max_venue_errors_per_minute: Some(3),
+            max_unprotected: Some("500".parse().unwrap()),
             ..Limits::default()
         }
     }
@@ -324,6 +395,7 @@ mod tests {
     fn situation(instrument: &Instrument) -> Situation<'_> {
         Situation {
             halted: false,
+            reducing: false,
             stopping: false,
             reconciled: true,
             health_critical: false,
@@ -349,6 +421,13 @@ mod tests {
             losing_streak: 0,
             since_loss: None,
             volatility_percent: Some(100),
+            net_exposure: Some(Money::ZERO),
+            cluster_exposure: Some(Money::ZERO),
+            portfolio: Some(PortfolioRisk::default()),
+            quote_gap: Some(Bps::ZERO),
+            depeg: Some(Bps::ZERO),
+            venue_errors: 0,
+            unprotected: Money::ZERO,
         }
     }
 
@@ -364,11 +443,15 @@ mod tests {
 
     type Change = fn(&mut Situation);
 
+    fn risk(held: f64, with_held: f64, own: f64) -> Option<PortfolioRisk> {
+        Some(PortfolioRisk { held, with_held, own })
+    }
+
     #[test]
     fn each_missing_input_refuses() {
         let instrument = instrument();
         assert!(approve(order("1"), &situation(&instrument), &limits()).is_ok());
-        let cases: [(&str, Change); 16] = [
+        let cases: [(&str, Change); 22] = [
             ("halted", |s| s.halted = true),
             ("stopping", |s| s.stopping = true),
             ("not reconciled", |s| s.reconciled = false),
@@ -385,6 +468,12 @@ mod tests {
             ("heat unknown", |s| s.heat = None),
             ("hour unknown", |s| s.hourly_loss = None),
             ("volatility unknown", |s| s.volatility_percent = None),
+            ("reducing", |s| s.reducing = true),
+            ("net unknown", |s| s.net_exposure = None),
+            ("cluster unknown", |s| s.cluster_exposure = None),
+            ("portfolio unknown", |s| s.portfolio = None),
+            ("no quote", |s| s.quote_gap = None),
+            ("peg unknown", |s| s.depeg = None),
         ];
         for (name, change) in cases {
             let mut s = situation(&instrument);
@@ -396,7 +485,7 @@ mod tests {
     #[test]
     fn each_limit_trips_and_stays_quiet() {
         let instrument = instrument();
-        let cases: [(&str, &str, Change, Change); 17] = [
+        let cases: [(&str, &str, Change, Change); 24] = [
             ("stale", "1", |s| s.data_age = Some(Span::from_millis(5_000)), |s| s.data_age = Some(Span::from_millis(5_001))),
             ("drift", "1", |s| s.clock_drift = Some(Span::from_millis(-500)), |s| s.clock_drift = Some(Span::from_millis(-501))),
             ("unknown order", "1", |_| (), |s| s.unknown_qty = Qty::from_raw(1)),
@@ -413,6 +502,14 @@ mod tests {
             ("hour", "1", |s| s.hourly_loss = "99.99".parse().ok(), |s| s.hourly_loss = "100".parse().ok()),
             ("volatility", "1", |s| s.volatility_percent = Some(300), |s| s.volatility_percent = Some(301)),
             ("streak", "1", |s| (s.losing_streak, s.since_loss) = (3, Some(Span::ZERO)), |s| s.losing_streak = 4),
+            ("net", "10", |s| s.net_exposure = "1500".parse().ok(), |s| s.net_exposure = "1500.01".parse().ok()),
+            ("cluster", "10", |s| s.cluster_exposure = "1000".parse().ok(), |s| s.cluster_exposure = "1000.01".parse().ok()),
+            // 100 bps of 10,000 are 100: 96 held and 28 of the order on their own, or 60 and 40 that move together.
+            ("portfolio", "10", |s| s.portfolio = risk(9_216.0, 0.0, 7.84e-4), |s| s.portfolio = risk(9_217.0, 0.0, 7.84e-4)),
+            ("together", "10", |s| s.portfolio = risk(3_600.0, 2.4, 1.6e-3), |s| s.portfolio = risk(3_601.0, 2.4, 1.6e-3)),
+            ("gap", "1", |s| s.quote_gap = Some(Bps::from_bps(30)), |s| s.quote_gap = Some(Bps::from_raw(300_001))),
+            ("peg", "1", |s| s.depeg = Some(Bps::from_bps(50)), |s| s.depeg = Some(Bps::from_raw(500_001))),
+            ("errors", "1", |s| s.venue_errors = 2, |s| s.venue_errors = 3),
             (
                 "streak over",
                 "1",
@@ -443,6 +540,10 @@ mod tests {
         assert!(matches!(approve(order("0.04999"), &s, &limits()), Err(Refusal::BelowMinimum { .. })));
         let poor = Situation { free_quote: "99.99".parse().ok(), ..s.clone() };
         assert!(matches!(approve(order("1"), &poor, &limits()), Err(Refusal::BalanceTooSmall { .. })));
+        let naked = Situation { unprotected: "499.99".parse().unwrap(), ..s.clone() };
+        assert!(approve(order("1"), &naked, &limits()).is_ok());
+        let naked = Situation { unprotected: "500".parse().unwrap(), ..naked };
+        assert!(matches!(approve(order("1"), &naked, &limits()), Err(Refusal::Unprotected { .. })));
         let hot = Situation { since_exit: Some(Span::from_millis(999)), ..s };
         assert!(matches!(approve(order("1"), &hot, &limits()), Err(Refusal::CoolDown { .. })));
     }

@@ -8,14 +8,14 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::desk::Desk;
-use super::error::{Call, ClientError, Fate};
+use super::error::ClientError;
 use super::http::backoff;
 use super::orders;
-use super::outbox::{Outbox, described};
+use super::outbox::Outbox;
 use super::rest::RestClient;
-use super::rest_account::{OpenOrders, Placed, TradesOf};
-use crate::domain::{Asset, Balance, ClientOrderId, NewOrder, OrderId, Qty, Symbol, TradeId};
-use crate::protocol::{FailureKind, VenueEvent, VenueOrder, VenueRefusal};
+use super::rest_account::{OpenOrders, TradesOf};
+use crate::domain::{Asset, Balance, ClientOrderId, OrderId, Qty, Symbol, TradeId};
+use crate::protocol::{VenueEvent, VenueOrder};
 
 /// The venue's trade list may lag its order list; how often and how long we wait for it.
 const TRADE_LAG_CHECKS: u32 = 4;
@@ -29,7 +29,7 @@ pub(super) struct Account {
     pub rest: RestClient,
     pub out: Outbox,
     /// The way orders take.
-    desk: Desk,
+    pub(super) desk: Desk,
     symbols: Vec<Symbol>,
     /// Orders of ours that no word of the venue has ended yet.
     live: Mutex<BTreeMap<ClientOrderId, Symbol>>,
@@ -65,7 +65,7 @@ impl Account {
         }
     }
 
-    fn live(&self) -> std::sync::MutexGuard<'_, BTreeMap<ClientOrderId, Symbol>> {
+    pub(super) fn live(&self) -> std::sync::MutexGuard<'_, BTreeMap<ClientOrderId, Symbol>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -130,77 +130,6 @@ impl Account {
         self.out.venue(event).await;
     }
 
-    pub async fn place(&self, order: NewOrder, opening: bool) {
-        let id = order.id;
-        self.live().insert(id, order.symbol);
-        match self.sent(&order, opening).await {
-            Ok(placed) => {
-                self.out.venue(VenueEvent::Accepted { id, order_id: placed.order.order_id, at: placed.order.at }).await;
-                for fill in placed.fills {
-                    self.out.venue(VenueEvent::Fill(fill)).await;
-                }
-                if placed.order.status.is_final() {
-                    self.tell(VenueEvent::Order(placed.order)).await;
-                }
-            }
-            Err(error) => {
-                let fate = error.fate();
-                if fate == Fate::Unknown || error.kind() != FailureKind::Server {
-                    self.out.failed(&error).await;
-                }
-                match fate {
-                    Fate::Unknown => self.out.venue(VenueEvent::Unknown { id }).await,
-                    Fate::Refused(reason) => {
-                        // A duplicate id is an order of ours that lives.
-                        if reason != VenueRefusal::DuplicateId {
-                            self.live().remove(&id);
-                        }
-                        self.out.venue(VenueEvent::Refused { id, reason, message: refusal_text(&error) }).await;
-                    }
-                }
-            }
-        }
-    }
-
-    async fn sent(&self, order: &NewOrder, opening: bool) -> Result<Placed, ClientError> {
-        self.rest.keeps_rules(Call { method: "POST", path: orders::ORDER }, order, opening)?;
-        orders::place(&self.desk, order, opening).await
-    }
-
-    /// Has an order checked, here and by the venue; nothing is placed.
-    pub async fn test(&self, order: NewOrder) {
-        let call = Call { method: "POST", path: "/api/v3/order/test" };
-        let tested = match self.rest.keeps_rules(call, &order, true) {
-            Ok(()) => self.rest.test_order(&order).await,
-            Err(error) => Err(error),
-        };
-        let refused = match tested {
-            Ok(()) => None,
-            Err(error) => match error.fate() {
-                Fate::Refused(reason) => Some((reason, refusal_text(&error))),
-                // No answer is no evidence.
-                Fate::Unknown => return self.out.failed(&error).await,
-            },
-        };
-        self.out.venue(VenueEvent::Tested { id: order.id, refused }).await;
-    }
-
-    pub async fn cancel(&self, id: ClientOrderId, symbol: Symbol) {
-        let error = match orders::cancel(&self.desk, id, symbol).await {
-            Ok(order) => {
-                // The end first: whoever waits for it must not wait for the trade list.
-                self.tell(VenueEvent::Order(order.clone())).await;
-                return self.tell_fills_or_fail(&order).await;
-            }
-            Err(error) => error,
-        };
-        if !error.is_unknown_order() {
-            self.out.failed(&error).await;
-        }
-        self.out.venue(VenueEvent::CancelRefused { id, message: refusal_text(&error) }).await;
-        self.query(id, symbol).await;
-    }
-
     /// What became of one order: its fills, then the order; or `Missing`. While a question about it waits, another is not asked.
     pub async fn query(&self, id: ClientOrderId, symbol: Symbol) {
         let Some(_until_answered) = Asking::begin(&self.asking, id) else { return };
@@ -223,7 +152,7 @@ impl Account {
         self.tell(VenueEvent::Order(order)).await;
     }
 
-    async fn tell_fills_or_fail(&self, order: &VenueOrder) {
+    pub(super) async fn tell_fills_or_fail(&self, order: &VenueOrder) {
         if let Err(error) = self.tell_fills(order).await {
             self.out.failed(&error).await;
         }
@@ -262,10 +191,17 @@ impl Account {
         let at = self.rest.venue_now();
         let balances = self.held().await?;
         self.out.venue(VenueEvent::Balances { at, balances }).await;
+        let expected: Vec<(ClientOrderId, Symbol)> = self.live().iter().map(|(id, symbol)| (*id, *symbol)).collect();
+        let mut open = BTreeSet::new();
         for &symbol in &self.symbols {
             for order in self.rest.open_orders(symbol).await?.ours {
+                open.insert(order.id);
                 self.out.venue(VenueEvent::Order(order)).await;
             }
+        }
+        // What lives here and not there has ended unheard.
+        for (id, symbol) in expected.into_iter().filter(|(id, _)| !open.contains(id)) {
+            self.query(id, symbol).await;
         }
         Ok(())
     }
@@ -409,13 +345,5 @@ impl<'a> Asking<'a> {
 impl Drop for Asking<'_> {
     fn drop(&mut self) {
         self.all.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
-    }
-}
-
-/// The venue's own words if it spoke.
-fn refusal_text(error: &ClientError) -> String {
-    match error {
-        ClientError::Venue { code, message, .. } => format!("{message} ({code})"),
-        other => described(other),
     }
 }

@@ -126,6 +126,8 @@ async fn serve(account: Arc<Account>, mut requests: Receiver<Request>, snapshots
         let account = account.clone();
         match request {
             Request::Place { order, opening } => drop(under_way.spawn(async move { account.place(order, opening).await })),
+            Request::PlaceList { list, opening } => drop(under_way.spawn(async move { account.place_list(list, opening).await })),
+            Request::Replace { old, order } => drop(under_way.spawn(async move { account.replace(old, order).await })),
             Request::Cancel { id, symbol, .. } => drop(under_way.spawn(async move { account.cancel(id, symbol).await })),
             Request::Query { id, symbol } => drop(under_way.spawn(async move { account.query(id, symbol).await })),
             Request::Test { order } => drop(under_way.spawn(async move { account.test(order).await })),

@@ -16,6 +16,7 @@ use super::limiter::{Admission, Booking, Cost, Count, LimitKind, Limiter, Urgenc
 use super::market_wire::TimeWire;
 use super::query::Query;
 use super::rules::RuleBook;
+use super::signed::dated;
 use super::transport::{Ask, Transport};
 use crate::domain::Timestamp;
 
@@ -270,7 +271,7 @@ impl Http {
 
     /// The parameters of a signed call but for its signature, dated now.
     pub fn dated(&self, query: &Query) -> Query {
-        query.clone().with("recvWindow", RECEIVE_WINDOW_MS).with("timestamp", self.clock.request_millis())
+        dated(query.clone(), self.clock.request_millis())
     }
 
     /// The timestamp and signature are made here, so that a retry is dated anew.

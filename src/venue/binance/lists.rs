@@ -71,7 +71,7 @@ async fn read(via: &impl Transport, ask: &Ask) -> Result<OrderList, ClientError>
     via.ask::<ListWire>(ask).await?.list().ok_or_else(unknown)
 }
 
-fn placement(list: &NewOrderList, opening: bool) -> Ask {
+pub(super) fn placement(list: &NewOrderList, opening: bool) -> Ask {
     let (query, orders) = (Query::new().with("listClientOrderId", list.id), list.legs.orders().count());
     let terms = Terms::placement(u32::try_from(orders).unwrap_or(u32::MAX), opening);
     match &list.legs {

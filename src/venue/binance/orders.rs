@@ -19,12 +19,32 @@ pub(super) const fn ask(method: &'static str, path: &'static str, ws: &'static s
 
 /// Sends an order once. An error's `fate()` says whether it may still be live.
 pub(super) async fn place(via: &impl Transport, order: &NewOrder, opening: bool) -> Result<Placed, ClientError> {
-    let ask = ask("POST", ORDER, "order.place", order_params(order), Terms::placement(1, opening));
+    let ask = place_ask(order, opening);
     let wire: OrderWire = via.ask(&ask).await?;
     if wire.our_id() != Some(order.id) || wire.symbol() != order.symbol {
         return Err(ClientError::Contradiction { call: ask.call, what: "a placement answered for another order" });
     }
     Ok(wire.placed(order.id))
+}
+
+pub(super) fn place_ask(order: &NewOrder, opening: bool) -> Ask {
+    ask("POST", ORDER, "order.place", order_params(order), Terms::placement(1, opening))
+}
+
+pub(super) fn test_ask(order: &NewOrder) -> Ask {
+    ask("POST", "/api/v3/order/test", "order.test", order_params(order), Terms::private(1))
+}
+
+pub(super) fn cancel_ask(id: ClientOrderId, symbol: Symbol) -> Ask {
+    ask("DELETE", ORDER, "order.cancel", Query::new().with("symbol", symbol).with("origClientOrderId", id), Terms::cancel())
+}
+
+pub(super) fn query_ask(id: ClientOrderId, symbol: Symbol) -> Ask {
+    ask("GET", ORDER, "order.status", Query::new().with("symbol", symbol).with("origClientOrderId", id), Terms::private(4))
+}
+
+pub(super) fn account_ask() -> Ask {
+    ask("GET", "/api/v3/account", "account.status", Query::new(), Terms::private(20))
 }
 
 pub(super) async fn ping(via: &impl Transport) -> Result<(), ClientError> {
@@ -39,8 +59,7 @@ pub(super) async fn server_time(via: &impl Transport) -> Result<Timestamp, Clien
 
 /// Lets the venue check an order without placing it.
 pub(super) async fn test(via: &impl Transport, order: &NewOrder) -> Result<(), ClientError> {
-    let terms = Terms::private(1);
-    let _empty: serde_json::Value = via.ask(&ask("POST", "/api/v3/order/test", "order.test", order_params(order), terms)).await?;
+    let _empty: serde_json::Value = via.ask(&test_ask(order)).await?;
     Ok(())
 }
 
@@ -53,14 +72,17 @@ pub(super) async fn test_commission(via: &impl Transport, order: &NewOrder) -> R
 
 /// Cancels by our id; asking twice does no harm, so trouble on the way is retried.
 pub(super) async fn cancel(via: &impl Transport, id: ClientOrderId, symbol: Symbol) -> Result<VenueOrder, ClientError> {
-    let query = Query::new().with("symbol", symbol).with("origClientOrderId", id);
-    let ask = ask("DELETE", ORDER, "order.cancel", query, Terms::cancel());
-    let orders: Vec<VenueOrder> = via.ask::<Cancelled>(&ask).await?.orders().filter_map(|o| Some(o.order(o.our_id()?))).collect();
-    // One leg of a list ends the whole list, which is then what is answered.
-    orders
-        .into_iter()
-        .find(|o| o.id == id)
-        .ok_or(ClientError::Contradiction { call: ask.call, what: "a cancel answered for another order" })
+    Ok(cancel_with_list(via, id, symbol).await?.swap_remove(0))
+}
+
+/// As `cancel`: one leg of a list ends the whole list, which is then what is answered, the asked order first.
+pub(super) async fn cancel_with_list(via: &impl Transport, id: ClientOrderId, symbol: Symbol) -> Result<Vec<VenueOrder>, ClientError> {
+    let ask = cancel_ask(id, symbol);
+    let mut orders: Vec<VenueOrder> = via.ask::<Cancelled>(&ask).await?.orders().filter_map(|o| Some(o.order(o.our_id()?))).collect();
+    let asked = orders.iter().position(|o| o.id == id);
+    let asked = asked.ok_or(ClientError::Contradiction { call: ask.call, what: "a cancel answered for another order" })?;
+    orders.swap(0, asked);
+    Ok(orders)
 }
 
 /// Cancels every order of a market; orders of ours that ended, and how many of others did. None open is no error.
@@ -88,8 +110,7 @@ pub(super) async fn amend(via: &impl Transport, id: ClientOrderId, symbol: Symbo
 
 /// One order of ours, by our id.
 pub(super) async fn query(via: &impl Transport, id: ClientOrderId, symbol: Symbol) -> Result<VenueOrder, ClientError> {
-    let query = Query::new().with("symbol", symbol).with("origClientOrderId", id);
-    let wire: OrderWire = via.ask(&ask("GET", ORDER, "order.status", query, Terms::private(4))).await?;
+    let wire: OrderWire = via.ask(&query_ask(id, symbol)).await?;
     Ok(wire.order(id))
 }
 
@@ -106,7 +127,7 @@ pub(super) async fn all(via: &impl Transport, query: Query) -> Result<Vec<Accoun
 }
 
 pub(super) async fn account(via: &impl Transport) -> Result<AccountState, ClientError> {
-    let wire: AccountWire = via.ask(&ask("GET", "/api/v3/account", "account.status", Query::new(), Terms::private(20))).await?;
+    let wire: AccountWire = via.ask(&account_ask()).await?;
     Ok(wire.state())
 }
 

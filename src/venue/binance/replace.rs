@@ -10,7 +10,7 @@ use super::http::{Terms, VenueErrorWire};
 use super::orders::{ask, order_params};
 use super::rest_account::Placed;
 use super::rest_wire::{Cancelled, OrderWire};
-use super::transport::Transport;
+use super::transport::{Ask, Transport};
 use crate::domain::{ClientOrderId, NewOrder};
 use crate::protocol::{VenueOrder, VenueRefusal};
 
@@ -51,12 +51,7 @@ pub(super) async fn replace(
     when: WhenNotCancelled,
     opening: bool,
 ) -> Result<Replaced, ClientError> {
-    let mode = match when {
-        WhenNotCancelled::Stop => "STOP_ON_FAILURE",
-        WhenNotCancelled::PlaceAnyway => "ALLOW_FAILURE",
-    };
-    let query = order_params(new).with("cancelReplaceMode", mode).with("cancelOrigClientOrderId", old);
-    let ask = ask("POST", "/api/v3/order/cancelReplace", "order.cancelReplace", query, Terms::placement(1, opening));
+    let ask = replacement(old, new, when, opening);
     match via.ask::<ReplacedWire>(&ask).await {
         Ok(wire) => Ok(wire.settle(ask.call, old, new.id)),
         Err(ClientError::Venue { call, status, code: code @ (-2021 | -2022), message, data }) => {
@@ -68,6 +63,15 @@ pub(super) async fn replace(
         }
         Err(error) => Err(error),
     }
+}
+
+pub(super) fn replacement(old: ClientOrderId, new: &NewOrder, when: WhenNotCancelled, opening: bool) -> Ask {
+    let mode = match when {
+        WhenNotCancelled::Stop => "STOP_ON_FAILURE",
+        WhenNotCancelled::PlaceAnyway => "ALLOW_FAILURE",
+    };
+    let query = order_params(new).with("cancelReplaceMode", mode).with("cancelOrigClientOrderId", old);
+    ask("POST", "/api/v3/order/cancelReplace", "order.cancelReplace", query, Terms::placement(1, opening))
 }
 
 fn untold(status: u16, code: i64, message: String) -> Replaced {

@@ -112,6 +112,10 @@ pub struct AccountOrder {
     pub status: OrderStatus,
     /// Zero for orders without a limit.
     pub price: Price,
+    /// The price that sets it off; zero for orders that wait for none.
+    pub stop: Price,
+    /// It waits until another order of its list has filled.
+    pub pending: bool,
     pub qty: Qty,
     pub filled: Qty,
     pub created: Timestamp,

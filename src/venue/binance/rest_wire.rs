@@ -29,6 +29,8 @@ pub(super) struct OrderWire {
     executed_qty: Num<Qty>,
     #[serde(default)]
     price: Num<Price>,
+    #[serde(default)]
+    stop_price: Num<Price>,
     status: String,
     side: SideWire,
     #[serde(default)]
@@ -103,6 +105,8 @@ impl OrderWire {
             side: order.side,
             status: order.status,
             price: self.price.0,
+            stop: self.stop_price.0,
+            pending: self.status == "PENDING_NEW",
             qty: order.qty,
             filled: order.filled,
             created: venue_time(self.time.or(self.transact_time).unwrap_or(0)),

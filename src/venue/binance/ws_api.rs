@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use futures_util::{SinkExt, StreamExt};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::json;
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, timeout};
@@ -23,6 +22,7 @@ use super::limiter::Count;
 use super::number::Lenient;
 use super::outbox::described;
 use super::rules_wire::RateLimitWire;
+use super::signed::{message, socket_params};
 use super::socket::{Pauses, Socket, SocketError, connect, part};
 use super::transport::{Ask, Transport};
 use crate::domain::Timestamp;
@@ -98,12 +98,12 @@ impl WsApi {
         let booking = self.http.admitted(call, ask.terms).await?;
         let params = if ask.terms.signed {
             let credentials = self.http.credentials(call)?;
-            self.http.dated(&ask.query).with("apiKey", credentials.key()).signed_for_websocket(credentials)
+            socket_params(ask.clone(), self.http.clock.request_millis(), credentials)
         } else {
             ask.query.for_websocket()
         };
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let text = json!({ "id": id.to_string(), "method": ask.method, "params": params }).to_string();
+        let text = message(id, ask.method, params);
         let (answer, told) = oneshot::channel();
         if self.requests.try_send(Letter { id, text, answer }).is_err() {
             return Err(ClientError::Offline { call });

@@ -8,8 +8,12 @@ use crate::desk::{Desk, settings};
 /// Requests after a moment: (opening, reducing, cancels).
 fn sent_since(desk: &Desk, from: usize) -> (usize, usize, usize) {
     desk.requests().iter().skip(from).fold((0, 0, 0), |(opening, reducing, cancels), request| match request {
-        Request::Place { opening: true, .. } => (opening + 1, reducing, cancels),
-        Request::Place { order, .. } => {
+        Request::Place { opening: true, .. } | Request::PlaceList { opening: true, .. } => (opening + 1, reducing, cancels),
+        Request::PlaceList { list, .. } => {
+            assert!(list.legs.orders().all(|order| order.side == Side::Sell), "what does not open sells");
+            (opening, reducing + 1, cancels)
+        }
+        Request::Place { order, .. } | Request::Replace { order, .. } => {
             assert_eq!(order.side, Side::Sell, "what does not open sells");
             (opening, reducing + 1, cancels)
         }

@@ -156,17 +156,19 @@ fn refused_exits_are_tried_less_and_less_often_and_at_once_when_a_person_asks() 
         d.trades().iter().any(|t| t.phase == Phase::Holding) && d.session.engine.view().orders.iter().any(|o| o.purpose == "target")
     });
     desk.deaf = true;
-    let target = desk.session.engine.snapshot().orders.live().next().unwrap().new;
-    desk.command(Command::Flatten);
-    let ended = stated(&target, OrderStatus::Canceled, Qty::ZERO, &desk);
+    let guard: Vec<_> = desk.session.engine.snapshot().orders.live().map(|o| o.new).collect();
     let mut seen = desk.requests().len();
-    desk.apply(Event::Venue(ended));
+    desk.command(Command::Flatten);
+    for order in guard {
+        let ended = stated(&order, OrderStatus::Canceled, Qty::ZERO, &desk);
+        desk.apply(Event::Venue(ended));
+    }
     // The venue refuses every sale.
     let mut refuse = |desk: &mut Desk, tries: &mut Vec<i64>| {
         let requests = desk.requests();
         for request in &requests[seen..] {
-            if let Request::Place { order, opening } = request {
-                assert!(!opening && order.side == Side::Sell);
+            if let Request::Place { order, .. } | Request::Replace { order, .. } = request {
+                assert!(order.side == Side::Sell);
                 tries.push(desk.now().millis());
                 let message = "not today".to_owned();
                 desk.apply(Event::Venue(VenueEvent::Refused { id: order.id, reason: VenueRefusal::Other, message }));

@@ -2,7 +2,7 @@
 
 use huracan::domain::{Bps, ExitReason, Money};
 use huracan::engine::Settings;
-use huracan::protocol::{ModelRole, Refusal, Verdict};
+use huracan::protocol::{Command, LimitName, LimitValue, ModelRole, Refusal, Verdict};
 
 use crate::desk::{Desk, settings};
 
@@ -71,4 +71,43 @@ fn a_trade_that_loses_too_much_is_closed() {
     desk.run_until("a trade closed by its loss", |d| d.costs().iter().any(|c| c.exit == ExitReason::LossLimit));
     let quick = desk.costs().iter().filter(|c| c.exit == ExitReason::LossLimit).all(|c| c.held.millis() < 5_000);
     assert!(quick, "two marks a second apart are enough: {:?}", desk.costs());
+}
+
+fn exposure(text: &str) -> LimitValue {
+    LimitValue::Money(text.parse().unwrap())
+}
+
+fn set(desk: &mut Desk, value: &str, confirmed: bool) -> bool {
+    desk.command(Command::SetLimit { name: LimitName::MaxExposure, value: exposure(value), confirmed });
+    desk.session.engine.view().limit_answer.unwrap().accepted
+}
+
+fn in_force(desk: &Desk) -> Option<LimitValue> {
+    desk.session.engine.settings().limits.get(LimitName::MaxExposure)
+}
+
+#[test]
+fn a_limit_changes_by_command_and_outlives_the_process() {
+    let mut settings = wide();
+    settings.limits.loosen_delay_ms = 10_000;
+    let mut desk = Desk::with(5, settings, ModelRole::Shadow);
+    assert!(set(&mut desk, "2000", false), "tighter needs no word");
+    assert_eq!(in_force(&desk), Some(exposure("2000")));
+    assert!(!set(&mut desk, "2500", false), "looser does");
+    assert!(set(&mut desk, "2500", true));
+    desk.run(9);
+    assert_eq!(in_force(&desk), Some(exposure("2000")), "and it takes its time");
+    assert!(desk.session.engine.view().limits.iter().any(|limit| limit.pending.is_some()));
+    desk.command(Command::KeepLimit { name: LimitName::MaxExposure });
+    desk.run(20);
+    assert_eq!(in_force(&desk), Some(exposure("2000")), "withdrawn");
+    assert!(set(&mut desk, "2600", true));
+    desk.run(11);
+    assert_eq!(in_force(&desk), Some(exposure("2600")));
+    assert!(!set(&mut desk, "1000", false), "a position could not be held");
+    assert!(set(&mut desk, "2700", true));
+    let desk = desk.crash().restart();
+    assert_eq!(in_force(&desk), Some(exposure("2600")));
+    let waits = desk.session.engine.view().limits.iter().any(|limit| limit.pending.is_some());
+    assert!(waits, "what waits goes on waiting");
 }

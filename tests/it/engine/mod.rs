@@ -3,6 +3,7 @@
 mod currency;
 mod determinism;
 mod graph;
+mod guard;
 mod halting;
 mod ladder;
 mod late_news;
@@ -11,3 +12,5 @@ mod money;
 mod refusing;
 mod replay;
 mod restart;
+mod scenarios;
+mod shocks;

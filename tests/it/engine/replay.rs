@@ -93,9 +93,10 @@ fn a_journal_replays_from_the_data_file_and_every_change_in_it_is_found() {
 
     // One effect says something else than was done.
     let mut forged = entries.clone();
-    let at = forged.iter().position(|e| e.effects.iter().any(|f| matches!(f, Effect::Send(Request::Place { opening: true, .. })))).unwrap();
+    let at =
+        forged.iter().position(|e| e.effects.iter().any(|f| matches!(f, Effect::Send(Request::PlaceList { opening: true, .. })))).unwrap();
     for effect in &mut forged[at].effects {
-        if let Effect::Send(Request::Place { opening, .. }) = effect {
+        if let Effect::Send(Request::PlaceList { opening, .. }) = effect {
             *opening = false;
         }
     }

@@ -36,15 +36,15 @@ fn continued(mut desk: Desk, what: &str) -> Desk {
 #[test]
 fn a_restart_continues_the_open_trade() {
     let mut desk = Desk::ready(31);
-    desk.run_until("three holdings with a resting target", |d| {
+    desk.run_until("three holdings, each with its target and its stop", |d| {
         let trades = d.trades();
-        trades.len() == 3 && trades.iter().all(|t| t.phase == Phase::Holding) && d.session.engine.view().orders.len() == 3
+        trades.len() == 3 && trades.iter().all(|t| t.phase == Phase::Holding) && d.session.engine.view().orders.len() == 6
     });
     // Whatever is on its way arrives.
     desk.run_until("quiet", |d| d.session.venue.next_due().is_none());
     let (before, pnl) = (essence(&desk), desk.pnl());
     let wreck = desk.crash();
-    assert_eq!(wreck.state().open_orders().len(), 3);
+    assert_eq!(wreck.state().open_orders().len(), 6);
     let mut next = wreck.restart();
     assert_eq!(essence(&next), before);
     next.reconcile();

@@ -117,7 +117,7 @@ fn a_crossing_import_is_found() {
     assert_eq!(breaches("src/domain/x.rs", "use crate::market::Book;"), 1);
     assert_eq!(breaches("src/engine/x.rs", "fn f() { crate::matching::Exchange::new() }"), 1);
     assert_eq!(breaches("src/engine/x.rs", "use crate::{domain::Qty, protocol::{Event, Stamp}, learning::drive};"), 1);
-    assert_eq!(breaches("src/trading/costs.rs", "use crate::trading::risk::approve;"), 1);
+    assert_eq!(breaches("src/trading/costs/x.rs", "use crate::trading::risk::approve;"), 1);
     assert_eq!(breaches("src/trading/risk/rules.rs", "use crate::trading::execution::Trade;"), 1);
     assert_eq!(breaches("src/learning/x.rs", "#[cfg(test)]\nmod tests { use crate::store::Store; }"), 1);
     assert_eq!(breaches("src/newroom/x.rs", ""), 1);

@@ -1,0 +1,76 @@
+//! Buying: quote, re-quote, and at the deadline take what is left. What has been bought is guarded before more is bought.
+
+use super::protection::Cover;
+use super::trade::{Phase, Scene, Step, Trade};
+use crate::domain::{OrderKind, Span};
+use crate::protocol::OrderState;
+
+impl Trade {
+    pub(super) fn drive_entry(&mut self, scene: &Scene, cover: &Cover) -> Step {
+        let (now, rules, instrument) = (scene.now, scene.rules, scene.instrument);
+        let due = now >= self.deadline;
+        if let Some(order) = self.buying(scene.orders) {
+            let resting = matches!(order.state, OrderState::Open | OrderState::PartiallyFilled);
+            if !resting || !matches!(order.new.kind, OrderKind::LimitMaker { .. }) {
+                return Step::Wait;
+            }
+            if due || self.exposed_too_long(scene) || self.stop_seen.is_some() {
+                return Step::Cancel(order.new.id);
+            }
+            let news = scene.touch.is_some() && self.quoted_at != scene.touch && self.quiet_for(now, rules.requote_after_ms);
+            return if news && scene.maker.may_requote(self.requotes) { Step::Reconsider(order.new.id) } else { Step::Wait };
+        }
+        if self.stop_seen.is_some() && self.held().is_positive() {
+            self.stop_entering();
+        }
+        if self.exit_request.is_none()
+            && self.stop_seen.is_none()
+            && let Some(step) = self.guard(scene, cover)
+        {
+            return step;
+        }
+        let due = now >= self.deadline;
+        let wanted = if due { self.plan.qty } else { self.due_qty(now) } - self.entry.filled;
+        if let Some(t) = scene.touch {
+            let buyable = instrument.tradable(wanted, t.bid);
+            if !due && buyable.is_positive() {
+                let ready = self.quiet_for(now, rules.requote_after_ms);
+                return if ready { Step::Quote { qty: buyable } } else { Step::Wait };
+            }
+            if !due && self.entry.filled < self.plan.qty && instrument.tradable(self.plan.qty - self.entry.filled, t.bid).is_positive() {
+                // The next part is not due yet.
+                return Step::Wait;
+            }
+            if buyable.is_positive() && rules.taker_fallback && !self.fallback_used {
+                self.fallback_used = true;
+                return Step::Take { qty: buyable };
+            }
+        } else if !due {
+            return Step::Wait;
+        }
+        if !self.hold(scene) {
+            return Step::Drop;
+        }
+        self.drive_holding(scene, cover)
+    }
+
+    fn exposed_too_long(&self, scene: &Scene) -> bool {
+        let patience = Span::from_millis(i64::from(scene.rules.cover_after_ms));
+        self.exposed_since.is_some_and(|since| scene.now.since(since) >= patience)
+    }
+
+    /// Turns what was bought into a holding; false when that is nothing or only dust.
+    fn hold(&mut self, scene: &Scene) -> bool {
+        let price = scene.touch.map_or(self.entry.average_price(), |t| t.bid);
+        let sold = self.exit.filled.is_positive();
+        if !sold && !scene.instrument.tradable(self.entry.qty, price).is_positive() {
+            return false;
+        }
+        self.phase = Phase::Holding;
+        self.working = None;
+        self.last_sent = None;
+        self.opened = Some(scene.now);
+        self.hold_until = Some(scene.now + self.plan.hold);
+        true
+    }
+}

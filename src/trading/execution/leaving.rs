@@ -1,0 +1,78 @@
+//! Leaving: every guard is replaced by a sale in one request; what had no guard is sold beside them. Without hurry (the clock, a forecast
+//! that turned) the position is offered first, as the target of its guard.
+
+use super::protection::{Cover, slack};
+use super::trade::{Phase, Scene, Step, Touch, Trade};
+use crate::domain::{ExitReason, Span};
+
+impl Trade {
+    pub(super) fn leave(&mut self, scene: &Scene, cover: &Cover, reason: ExitReason) -> Step {
+        self.phase = Phase::Exiting { reason };
+        self.exit_at = scene.touch;
+        self.last_sent = None;
+        // What was refused so far were guards; leaving begins at its own pace.
+        self.refusals = 0;
+        self.requotes = 0;
+        let patient = scene.maker.enabled && matches!(reason, ExitReason::HoldLimit | ExitReason::Signal);
+        let patience = Span::from_millis(i64::from(scene.rules.entry_deadline_ms));
+        self.patient_until = patient.then(|| scene.now + patience);
+        self.drive_exit(scene, cover, reason)
+    }
+
+    pub(super) fn drive_exit(&mut self, scene: &Scene, cover: &Cover, reason: ExitReason) -> Step {
+        if let Some(order) = self.buying(scene.orders) {
+            return Step::Cancel(order.new.id);
+        }
+        if let (Some(until), Some(touch)) = (self.patient_until, scene.touch)
+            && scene.now < until
+            && self.refusals == 0
+            && self.stop_seen.is_none()
+        {
+            return self.drive_patience(scene, cover, touch, reason);
+        }
+        let price = scene.touch.map_or(self.entry.average_price(), |t| t.bid);
+        let held = self.held();
+        let ready = self.quiet_for(scene.now, self.exit_pause_ms(scene.rules));
+        let first = self.last_sent.is_none() || self.refusals == 0;
+        for guard in cover.guards.iter().filter(|g| !g.awaited && g.purpose != super::Purpose::Exit) {
+            let qty = scene.instrument.tradable(guard.claimed.min(held), price);
+            if qty.is_positive() && (ready || first) {
+                return Step::Replace { old: guard.by, qty };
+            }
+        }
+        let sellable = scene.instrument.tradable(held - cover.claimed(), price);
+        if sellable.is_positive() {
+            return if ready { Step::SellNow { qty: sellable } } else { Step::Wait };
+        }
+        // Too little to sell and nothing on its way.
+        let over = cover.guards.is_empty() && !scene.instrument.tradable(held, price).is_positive();
+        if over { Step::Close { reason } } else { Step::Wait }
+    }
+
+    /// The position stays guarded while it is offered: the guard's target moves to the price that it is offered at.
+    fn drive_patience(&mut self, scene: &Scene, cover: &Cover, touch: Touch, reason: ExitReason) -> Step {
+        let held = self.held();
+        let stop = self.stop.unwrap_or_default();
+        let sellable = scene.instrument.tradable(held, stop);
+        if !sellable.is_positive() {
+            return if cover.guards.is_empty() { Step::Close { reason } } else { Step::Wait };
+        }
+        let Some(price) = self.exit_price else { return Step::QuoteExit { qty: sellable } };
+        if let Some(other) = cover.guards.iter().find(|g| g.target != Some(price) && !g.awaited) {
+            return Step::Cancel(other.by);
+        }
+        if cover.guards.iter().any(|g| g.awaited) {
+            return Step::Wait;
+        }
+        let missing = scene.instrument.tradable(held - cover.claimed(), stop);
+        if missing.is_positive() && held - cover.claimed() > slack(held) {
+            return Step::Protect { qty: missing, target: price, stop };
+        }
+        let behind = touch.ask < price && self.quiet_for(scene.now, scene.rules.requote_after_ms);
+        if behind && scene.maker.may_requote(self.requotes) {
+            self.moved();
+            return Step::QuoteExit { qty: sellable };
+        }
+        Step::Wait
+    }
+}

@@ -1,0 +1,123 @@
+//! What the venue guards by itself: a holding's stops and targets, as the venue's own words have them.
+//!
+//! A guard is a pair of which one cancels the other. It protects while its stop lives and its target has not begun to fill (the venue ends
+//! the stop then); it claims its coins as long as any of it may trade, so that nothing is sold twice.
+
+use super::order::{Leg, Listed, Order, Purpose};
+use super::orders::Orders;
+use crate::domain::{ClientOrderId, Instrument, NewOrder, OrderKind, Price, Qty, Side, Symbol, Timestamp};
+use crate::protocol::OrderState;
+
+/// Target and stop as they will be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bracket {
+    pub list: ClientOrderId,
+    pub above: NewOrder,
+    pub below: NewOrder,
+}
+
+impl Bracket {
+    /// `ids`: of the list, of the target, of the stop.
+    #[must_use]
+    pub fn new(ids: [ClientOrderId; 3], symbol: Symbol, qty: Qty, target: Price, stop: Price) -> Self {
+        let leg = |id, kind| NewOrder { id, symbol, side: Side::Sell, qty, kind };
+        Self { list: ids[0], above: leg(ids[1], OrderKind::LimitMaker { price: target }), below: leg(ids[2], OrderKind::StopLoss { stop }) }
+    }
+}
+
+/// One resting sale with whatever guards it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Guard {
+    /// An order whose cancel ends all of it.
+    pub by: ClientOrderId,
+    pub purpose: Purpose,
+    /// What it may still sell.
+    pub claimed: Qty,
+    /// Its stop is live by the venue's word.
+    pub stopped: bool,
+    /// A word of the venue is awaited: nothing more is asked of it now.
+    pub awaited: bool,
+    /// Limit of the target.
+    pub target: Option<Price>,
+}
+
+/// All resting sales of one market, oldest first.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Cover {
+    pub guards: Vec<Guard>,
+}
+
+impl Cover {
+    #[must_use]
+    pub fn of(orders: &Orders, symbol: Symbol) -> Self {
+        let mut groups: Vec<(Option<ClientOrderId>, Vec<&Order>)> = Vec::new();
+        for order in orders.live_of(symbol).filter(|o| o.new.side == Side::Sell && !orders.is_pending(o)) {
+            let list = order.listed.map(|listed| listed.list);
+            match groups.iter_mut().find(|(known, _)| list.is_some() && *known == list) {
+                Some((_, legs)) => legs.push(order),
+                None => groups.push((list, vec![order])),
+            }
+        }
+        let guards = groups.into_iter().filter_map(|(list, legs)| guard(orders, list, &legs));
+        Self { guards: guards.collect() }
+    }
+
+    /// Quantity whose stop the venue has confirmed.
+    #[must_use]
+    pub fn stopped(&self) -> Qty {
+        self.guards.iter().filter(|g| g.stopped).map(|g| g.claimed).sum()
+    }
+
+    /// What may still be sold by orders that live.
+    #[must_use]
+    pub fn claimed(&self) -> Qty {
+        self.guards.iter().map(|g| g.claimed).sum()
+    }
+
+    /// The newest guard without which the holding would still be covered: it is one too many.
+    #[must_use]
+    pub fn superfluous(&self, held: Qty) -> Option<&Guard> {
+        let settled = || self.guards.iter().filter(|g| !g.awaited && g.purpose != Purpose::Exit);
+        let newest = settled().last()?;
+        let others: Qty = settled().map(|g| g.claimed).sum();
+        (others - newest.claimed >= held).then_some(newest)
+    }
+
+    /// Of `held`, what could be sold and the venue does not guard.
+    #[must_use]
+    pub fn exposed(&self, held: Qty, price: Price, instrument: &Instrument) -> Qty {
+        let open = held - self.stopped();
+        // Commissions in another coin leave the guard a little smaller than the holding.
+        if open <= slack(held) && !self.guards.is_empty() { Qty::ZERO } else { instrument.tradable(open, price) }
+    }
+}
+
+/// A share of a holding that is not worth an order of its own.
+pub(super) fn slack(held: Qty) -> Qty {
+    Qty::from_raw(held.raw() / 200)
+}
+
+fn guard(orders: &Orders, list: Option<ClientOrderId>, legs: &[&Order]) -> Option<Guard> {
+    let of = |leg| orders.all.values().find(|o| list.is_some() && o.listed == list.map(|list| Listed { list, leg }));
+    // One filled: the venue ends the other by itself.
+    if [of(Leg::Above), of(Leg::Below)].into_iter().flatten().any(|o| o.state == OrderState::Filled) {
+        return None;
+    }
+    let begun = legs.iter().find(|o| o.filled.is_positive());
+    let first = begun.or(legs.first())?;
+    let target_begun = begun.is_some_and(|o| o.purpose == Purpose::Target);
+    let is_live = |o: &Order| matches!(o.state, OrderState::Open | OrderState::PartiallyFilled);
+    Some(Guard {
+        by: first.new.id,
+        purpose: first.purpose,
+        claimed: begun.map_or_else(|| legs.iter().map(|o| o.remaining()).max().unwrap_or_default(), |o| o.remaining()),
+        stopped: !target_begun && legs.iter().any(|o| o.purpose == Purpose::Stop && is_live(o)),
+        awaited: legs.iter().any(|o| matches!(o.state, OrderState::Submitted | OrderState::CancelSent | OrderState::Unknown)),
+        target: legs.iter().find(|o| o.purpose == Purpose::Target).and_then(|o| o.new.kind.price()),
+    })
+}
+
+/// Since when something that could be sold is without a guard, brought up to now.
+pub(super) fn exposed_since(before: Option<Timestamp>, exposed: Qty, now: Timestamp) -> Option<Timestamp> {
+    exposed.is_positive().then(|| before.unwrap_or(now))
+}
