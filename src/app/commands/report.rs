@@ -12,6 +12,7 @@ use crate::app::failure::Outcome;
 use crate::app::output::table;
 use crate::domain::{Asset, ExitReason, Money, Price, Qty, Symbol, Timestamp};
 use crate::engine::Snapshot;
+use crate::learning::order_costs::{CostSummary, summary};
 use crate::learning::{Books, DayRow, PnlTable, Strategy, StrategyRow, Sums, SymbolRow, TradeSums, Transfer, pnl_table, strategy};
 use crate::protocol::{Account, AccountView, CostRecord, FxMark, Mode};
 use crate::store::Store;
@@ -55,6 +56,8 @@ struct AccountReport {
     net_marked: Option<Money>,
     other_fees: Vec<(Asset, Qty)>,
     trades: Vec<TradeLine>,
+    /// What orders cost against the mid, and what maker logic saved.
+    order_costs: CostSummary,
 }
 
 #[derive(Debug, Serialize)]
@@ -120,8 +123,9 @@ fn account(store: &Store, since: Timestamp, now: Timestamp, currency: Option<&Ac
     let state = store.carry()?.and_then(|carry| serde_json::from_str::<Snapshot>(&carry.state).ok());
     let rates = Rates { marks: state.map(|state| state.fx).unwrap_or_default(), currency, now };
     let trades = costs.iter().filter(|cost| cost.exit_time >= since).map(|cost| trade(cost, &strays)).collect();
+    let ends = Ends { marks, trades, order_costs: summary(&store.order_costs(since)?) };
     let scope = store.scope();
-    Ok(Some(assembled((scope.mode, scope.venue.clone(), scope.account.clone()), quote, table, &rates, &marks, trades)))
+    Ok(Some(assembled((scope.mode, scope.venue.clone(), scope.account.clone()), quote, table, &rates, ends)))
 }
 
 /// Trades that a stray fill opened remember no situation.
@@ -186,17 +190,17 @@ impl Rates<'_> {
     }
 }
 
-fn assembled(
-    (mode, venue, account): (Mode, String, String),
-    quote: Asset,
-    table: PnlTable,
-    rates: &Rates,
-    marks: &BTreeMap<Symbol, (Timestamp, Price)>,
+/// What goes into the report beside the tables.
+struct Ends {
+    marks: BTreeMap<Symbol, (Timestamp, Price)>,
     trades: Vec<TradeLine>,
-) -> AccountReport {
+    order_costs: CostSummary,
+}
+
+fn assembled((mode, venue, account): (Mode, String, String), quote: Asset, table: PnlTable, rates: &Rates, ends: Ends) -> AccountReport {
     let days: Vec<Day> = table.days.into_iter().map(|row| day(row, rates)).collect();
     let symbols = table.symbols.into_iter().map(|row| {
-        let mark = marks.get(&row.symbol);
+        let mark = ends.marks.get(&row.symbol);
         SymbolLine { fees: row.sums.fees(), mark: mark.map(|(_, price)| *price), mark_time: mark.map(|(at, _)| *at), row }
     });
     AccountReport {
@@ -211,6 +215,7 @@ fn assembled(
         net_account: rates.currency.and_then(|_| days.iter().map(|day| day.net_account).sum()),
         days,
         symbols: symbols.collect(),
+        order_costs: ends.order_costs,
         strategies: table.strategies,
         transfers: table.transfers,
         equity: table.equity,
@@ -221,7 +226,7 @@ fn assembled(
         unrealised_account: table.unrealised.and_then(|amount| rates.today(amount)),
         net_marked: table.unrealised.map(|unrealised| table.net + unrealised),
         other_fees: table.other_fees,
-        trades,
+        trades: ends.trades,
     }
 }
 
@@ -280,6 +285,10 @@ fn account_text(report: &AccountReport) -> String {
     if !report.other_fees.is_empty() {
         let paid: Vec<String> = report.other_fees.iter().map(|(asset, qty)| format!("{qty} {asset}")).collect();
         parts.push(format!("fees in other assets, valued at today's marks: {}", paid.join(", ")));
+    }
+    if report.order_costs.parents > 0 {
+        parts.push("orders".to_owned());
+        parts.extend(report.order_costs.lines().into_iter().map(|line| format!("  {line}")));
     }
     parts.join("\n")
 }

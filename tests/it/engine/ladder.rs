@@ -125,10 +125,14 @@ fn the_ladder_is_climbed_and_stepped_back_once() {
 
 /// A desk at the venue that was put on a rung.
 fn put_on(seed: u64, rung: Rung) -> Desk {
+    put_on_with(seed, rung, on_ladder(Mode::Live))
+}
+
+fn put_on_with(seed: u64, rung: Rung, settings: Settings) -> Desk {
     let text = format!(r#"{{"rung":{},"since":0,"changes":[],"evidence":{{}}}}"#, serde_json::to_string(&rung).unwrap());
     let ladder: Ladder = serde_json::from_str(&text).unwrap();
     let carried = Snapshot { ladder: Some(ladder), ..Snapshot::default() };
-    let mut desk = Desk::closed(seed, on_ladder(Mode::Live));
+    let mut desk = Desk::closed(seed, settings);
     desk.open(Some(serde_json::to_string(&carried).unwrap()));
     desk.clock();
     desk.connect();
@@ -181,6 +185,20 @@ fn an_overfill_throws_back_and_entries_are_cancelled() {
         desk.apply(Event::Venue(VenueEvent::Fill(fill)));
     }
     assert_eq!(last_move(&desk), (Rung::Full, Rung::Half, RungReason::Overfill));
+}
+
+#[test]
+fn a_venue_that_keeps_failing_throws_back_once() {
+    let mut settings = on_ladder(Mode::Live);
+    settings.limits.max_venue_errors_per_minute = Some(3);
+    let mut desk = put_on_with(13, Rung::Half, settings);
+    for _ in 0..5 {
+        let message = "HTTP 500".to_owned();
+        desk.apply(Event::Venue(VenueEvent::Failure { kind: huracan::protocol::FailureKind::Server, message }));
+        desk.run(2);
+    }
+    assert_eq!(last_move(&desk), (Rung::Half, Rung::Tenth, RungReason::VenueErrors));
+    assert_eq!(desk.session.engine.view().ladder.unwrap().changes.len(), 1, "the same trouble throws nobody back again");
 }
 
 #[test]
