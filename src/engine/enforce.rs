@@ -3,7 +3,7 @@
 use super::Engine;
 use super::usage::Held;
 use crate::domain::{ExitReason, Money, Symbol};
-use crate::protocol::{Action, Effect, HealthVerdict, LimitName, LimitValue, Severity};
+use crate::protocol::{Action, Effect, HealthVerdict, LimitName, LimitValue, RungReason, Severity};
 use crate::trading::risk::{Cause, Stop};
 
 /// Limits whose measure acts by itself; the others refuse single orders.
@@ -59,6 +59,9 @@ impl Engine {
             if self.guard.watches.observe(name, self.now, breached, proven) {
                 self.dirty = true;
                 self.act(Cause::Limit(name), value, out);
+                if name == LimitName::MaxVenueErrorsPerMinute {
+                    self.step_back(RungReason::VenueErrors, out);
+                }
             }
             if self.settings.actions.of(Cause::Limit(name)) == Action::Reduce && self.guard.watches.of(name).holds() {
                 reducing.push(name);

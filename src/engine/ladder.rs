@@ -162,6 +162,7 @@ fn thrown_back_by(halt: &HaltReason) -> Option<RungReason> {
         HaltReason::Drawdown { .. } => Some(RungReason::Drawdown),
         HaltReason::BalanceMismatch { .. } => Some(RungReason::BalanceMismatch),
         HaltReason::Overfill { .. } => Some(RungReason::Overfill),
-        _ => None,
+        HaltReason::Unprotected { .. } => Some(RungReason::Unprotected),
+        HaltReason::Hand | HaltReason::Flatten | HaltReason::StoreFailed => None,
     }
 }

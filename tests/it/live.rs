@@ -8,7 +8,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use huracan::domain::{Money, Price, Qty, RunId, Span, Symbol};
-use huracan::protocol::{Event, FxMark, Mode, ModelRole, Probe};
+use huracan::protocol::{Event, FxMark, Mode, ModelRole, Probe, Record};
 use huracan::store::{FileKind, Identity, Scope, Store, Writer};
 use huracan::trading::currency::AccountCurrency;
 use serde_json::Value;
@@ -126,6 +126,8 @@ fn the_report_of_a_session_is_its_ledger() {
     let sum = |rows: &Value| rows.as_array().unwrap().iter().map(|row| money(&row["net"])).sum::<Money>();
     assert_eq!([sum(&report["days"]), sum(&report["symbols"]), sum(&report["strategies"])], [money(&report["net"]); 3]);
     assert_eq!(report["trades"].as_array().unwrap().len(), desk.costs().len());
+    let parents = desk.records().iter().filter(|r| matches!(r, Record::OrderCost(_))).count();
+    assert_eq!(report["order_costs"]["parents"].as_u64(), Some(parents as u64));
     assert_eq!(report["strategies"][0]["strategy"], "exploration");
     // That day is over: it counts at its own last rate, but what is held counts today, for which there is none.
     let day = &report["days"][0];

@@ -56,7 +56,7 @@ struct AccountReport {
     net_marked: Option<Money>,
     other_fees: Vec<(Asset, Qty)>,
     trades: Vec<TradeLine>,
-    /// What orders cost, beside having taken at once.
+    /// What orders cost against the mid, and what maker logic saved.
     order_costs: CostSummary,
 }
 
@@ -123,9 +123,9 @@ fn account(store: &Store, since: Timestamp, now: Timestamp, currency: Option<&Ac
     let state = store.carry()?.and_then(|carry| serde_json::from_str::<Snapshot>(&carry.state).ok());
     let rates = Rates { marks: state.map(|state| state.fx).unwrap_or_default(), currency, now };
     let trades = costs.iter().filter(|cost| cost.exit_time >= since).map(|cost| trade(cost, &strays)).collect();
+    let ends = Ends { marks, trades, order_costs: summary(&store.order_costs(since)?) };
     let scope = store.scope();
-    let report = assembled((scope.mode, scope.venue.clone(), scope.account.clone()), quote, table, &rates, &marks, trades);
-    Ok(Some(AccountReport { order_costs: summary(&store.order_costs(since)?), ..report }))
+    Ok(Some(assembled((scope.mode, scope.venue.clone(), scope.account.clone()), quote, table, &rates, ends)))
 }
 
 /// Trades that a stray fill opened remember no situation.
@@ -190,17 +190,17 @@ impl Rates<'_> {
     }
 }
 
-fn assembled(
-    (mode, venue, account): (Mode, String, String),
-    quote: Asset,
-    table: PnlTable,
-    rates: &Rates,
-    marks: &BTreeMap<Symbol, (Timestamp, Price)>,
+/// What goes into the report beside the tables.
+struct Ends {
+    marks: BTreeMap<Symbol, (Timestamp, Price)>,
     trades: Vec<TradeLine>,
-) -> AccountReport {
+    order_costs: CostSummary,
+}
+
+fn assembled((mode, venue, account): (Mode, String, String), quote: Asset, table: PnlTable, rates: &Rates, ends: Ends) -> AccountReport {
     let days: Vec<Day> = table.days.into_iter().map(|row| day(row, rates)).collect();
     let symbols = table.symbols.into_iter().map(|row| {
-        let mark = marks.get(&row.symbol);
+        let mark = ends.marks.get(&row.symbol);
         SymbolLine { fees: row.sums.fees(), mark: mark.map(|(_, price)| *price), mark_time: mark.map(|(at, _)| *at), row }
     });
     AccountReport {
@@ -215,6 +215,7 @@ fn assembled(
         net_account: rates.currency.and_then(|_| days.iter().map(|day| day.net_account).sum()),
         days,
         symbols: symbols.collect(),
+        order_costs: ends.order_costs,
         strategies: table.strategies,
         transfers: table.transfers,
         equity: table.equity,
@@ -225,8 +226,7 @@ fn assembled(
         unrealised_account: table.unrealised.and_then(|amount| rates.today(amount)),
         net_marked: table.unrealised.map(|unrealised| table.net + unrealised),
         other_fees: table.other_fees,
-        trades,
-        order_costs: CostSummary::default(),
+        trades: ends.trades,
     }
 }
 
@@ -287,7 +287,8 @@ fn account_text(report: &AccountReport) -> String {
         parts.push(format!("fees in other assets, valued at today's marks: {}", paid.join(", ")));
     }
     if report.order_costs.parents > 0 {
-        parts.extend(report.order_costs.lines());
+        parts.push("orders".to_owned());
+        parts.extend(report.order_costs.lines().into_iter().map(|line| format!("  {line}")));
     }
     parts.join("\n")
 }

@@ -1,6 +1,6 @@
 //! Going live gradually: climbed rung by rung by what a running engine shows, thrown back by its stops, kept over restarts.
 
-use huracan::domain::{Balance, Money, OrderKind, Qty};
+use huracan::domain::{Money, OrderKind, Qty};
 use huracan::engine::{Settings, Snapshot};
 use huracan::protocol::{
     Command, Event, Mode, ModelRole, OrderState, Refusal, Request, Rung, RungReason, TradingState, VenueEvent, VenueOrder, VenueRefusal,
@@ -125,10 +125,14 @@ fn the_ladder_is_climbed_and_stepped_back_once() {
 
 /// A desk at the venue that was put on a rung.
 fn put_on(seed: u64, rung: Rung) -> Desk {
+    put_on_with(seed, rung, on_ladder(Mode::Live))
+}
+
+fn put_on_with(seed: u64, rung: Rung, settings: Settings) -> Desk {
     let text = format!(r#"{{"rung":{},"since":0,"changes":[],"evidence":{{}}}}"#, serde_json::to_string(&rung).unwrap());
     let ladder: Ladder = serde_json::from_str(&text).unwrap();
     let carried = Snapshot { ladder: Some(ladder), ..Snapshot::default() };
-    let mut desk = Desk::closed(seed, on_ladder(Mode::Live));
+    let mut desk = Desk::closed(seed, settings);
     desk.open(Some(serde_json::to_string(&carried).unwrap()));
     desk.clock();
     desk.connect();
@@ -143,14 +147,14 @@ fn last_move(desk: &Desk) -> (Rung, Rung, RungReason) {
 
 #[test]
 fn wrong_balances_throw_back_from_the_smallest_to_the_dry_run() {
-    let mut desk = put_on(8, Rung::Smallest);
-    let asset = "USDT".parse().unwrap();
-    let balance = Balance { asset, free: "9500".parse().unwrap(), locked: Qty::ZERO };
-    for _ in 0..15 {
-        desk.run(1);
-        let at = desk.now();
-        desk.apply(Event::Venue(VenueEvent::Balances { at, balances: vec![balance] }));
+    fn a_dollar_more(said: VenueEvent) -> Option<VenueEvent> {
+        let VenueEvent::Balances { at, mut balances } = said else { return Some(said) };
+        balances.iter_mut().filter(|b| b.asset.as_str() == "USDT").for_each(|b| b.free += "1".parse::<Qty>().unwrap());
+        Some(VenueEvent::Balances { at, balances })
     }
+    let mut desk = put_on(8, Rung::Smallest);
+    desk.ears = Some(a_dollar_more);
+    desk.run_until("the halt", |d| d.session.engine.counters().halts == 1);
     assert_eq!(last_move(&desk), (Rung::Smallest, Rung::DryRun, RungReason::BalanceMismatch));
 }
 
@@ -181,6 +185,20 @@ fn an_overfill_throws_back_and_entries_are_cancelled() {
         desk.apply(Event::Venue(VenueEvent::Fill(fill)));
     }
     assert_eq!(last_move(&desk), (Rung::Full, Rung::Half, RungReason::Overfill));
+}
+
+#[test]
+fn a_venue_that_keeps_failing_throws_back_once() {
+    let mut settings = on_ladder(Mode::Live);
+    settings.limits.max_venue_errors_per_minute = Some(3);
+    let mut desk = put_on_with(13, Rung::Half, settings);
+    for _ in 0..5 {
+        let message = "HTTP 500".to_owned();
+        desk.apply(Event::Venue(VenueEvent::Failure { kind: huracan::protocol::FailureKind::Server, message }));
+        desk.run(2);
+    }
+    assert_eq!(last_move(&desk), (Rung::Half, Rung::Tenth, RungReason::VenueErrors));
+    assert_eq!(desk.session.engine.view().ladder.unwrap().changes.len(), 1, "the same trouble throws nobody back again");
 }
 
 #[test]
