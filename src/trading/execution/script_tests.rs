@@ -87,24 +87,7 @@ impl Desk {
             let symbol = self.trade.symbol;
             match step {
                 Step::Wait => return self,
-                Step::Quote { qty } | Step::Take { qty } => {
-                    let Touch { bid, ask } = touch(bid).unwrap();
-                    let kind = match step {
-                        Step::Take { .. } => {
-                            let price = instrument.passive_price(Side::Buy, ask.shifted(rules.taker_collar_bps));
-                            OrderKind::Limit { price, time_in_force: TimeInForce::Ioc }
-                        }
-                        _ => OrderKind::LimitMaker { price: bid },
-                    };
-                    let order = NewOrder { id: self.next(), symbol, side: Side::Buy, qty, kind };
-                    let price = kind.price().unwrap();
-                    self.trade.kept(touch(&bid.to_string()), at(ms));
-                    let (target, stop) = self.trade.bracket(price, &instrument);
-                    let bracket = Bracket::new([self.next(), self.next(), self.next()], symbol, qty, target, stop);
-                    self.orders.insert_list_for_test(Some(order), bracket, at(ms));
-                    self.note(ms, order.id, Purpose::Entry, format!("{qty} @ {price}, guard {target} / {stop}"));
-                    self.accepted(&[order.id, bracket.above.id, bracket.below.id], ms);
-                }
+                Step::Quote { qty } | Step::Take { qty } => self.enter(ms, touch(bid).unwrap(), qty, matches!(step, Step::Take { .. })),
                 Step::Reconsider(id) => {
                     let behind = self.orders.get(id).unwrap().new.kind.price() < touch(bid).map(|t| t.bid);
                     if !behind {
@@ -149,6 +132,23 @@ impl Desk {
                 }
             }
         }
+    }
+
+    fn enter(&mut self, ms: i64, touch: Touch, qty: Qty, takes: bool) {
+        let instrument = instrument();
+        let collar = instrument.passive_price(Side::Buy, touch.ask.shifted(rules().taker_collar_bps));
+        let (kind, price) = match takes {
+            true => (OrderKind::Limit { price: collar, time_in_force: TimeInForce::Ioc }, collar),
+            false => (OrderKind::LimitMaker { price: touch.bid }, touch.bid),
+        };
+        let symbol = self.trade.symbol;
+        let order = NewOrder { id: self.next(), symbol, side: Side::Buy, qty, kind };
+        self.trade.kept(Some(touch), at(ms));
+        let (target, stop) = self.trade.bracket(price, &instrument);
+        let bracket = Bracket::new([self.next(), self.next(), self.next()], symbol, qty, target, stop);
+        self.orders.insert_list_for_test(Some(order), bracket, at(ms));
+        self.note(ms, order.id, Purpose::Entry, format!("{qty} @ {price}, guard {target} / {stop}"));
+        self.accepted(&[order.id, bracket.above.id, bracket.below.id], ms);
     }
 
     fn note(&mut self, ms: i64, id: ClientOrderId, purpose: Purpose, what: String) {

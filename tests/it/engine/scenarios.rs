@@ -25,7 +25,7 @@ use huracan::app::status_text;
 use huracan::domain::{Balance, Bps, ExitReason, Level, MarketData, MarketUpdate, Price, PublicTrade, Qty, Quote, Span, Symbol, TradeId};
 use huracan::engine::Settings;
 use huracan::protocol::{
-    Command, Effect, Event, FailureKind, Learned, LimitName, LimitState, ModelRole, Probe, Record, Request, TradingState, VenueEvent,
+    Command, Event, FailureKind, Learned, LimitName, LimitState, ModelRole, Probe, Record, Request, TradingState, VenueEvent,
     VenueFill, Verdict, WarmUp,
 };
 use huracan::trading::risk::{ACTIONS, Cause, LimitRow, Stop};
@@ -97,7 +97,7 @@ impl Story {
         let resting: Vec<String> = venue.open_orders(market).iter().map(|order| order.client_id.to_string()).collect();
         let now = desk.now();
         if let Some(id) = resting.iter().find_map(|id| id.parse().ok()) {
-            desk.session.venue.send(now, huracan::protocol::Request::Cancel { id, symbol: market, order_id: None });
+            desk.session.venue.send(now, Request::Cancel { id, symbol: market, order_id: None });
         }
     }
 
@@ -378,7 +378,7 @@ fn tell(cause: Cause) {
         assert!(told.is_ok(), "{}: at '{line}'", cause.key());
     }
     assert!(story.was_quiet && story.has_tripped, "{}: a story sees its cause quiet, then tripped", cause.key());
-    let opened = story.desk().effects().into_iter().any(|effect| matches!(effect, Effect::Send(Request::Place { opening: true, .. })));
+    let opened = !story.desk().openings().is_empty();
     assert!(opened || story.cause == Cause::Limit(LimitName::MaxPortfolioVolatilityBps), "{}: nothing ever opened", cause.key());
 }
 
