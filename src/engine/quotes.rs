@@ -67,9 +67,9 @@ impl Quoting {
             if let Some(against) = sample.adverse_bps {
                 self.adverse.add(sample.option, against);
             }
-            out.push(Effect::Persist(Box::new(Record::FillSample(sample))));
+            out.push(Effect::Persist(Box::new(Record::FillSample(Box::new(sample)))));
         }
-        out.extend(orders.into_iter().map(|order| Effect::Persist(Box::new(Record::OrderCost(order)))));
+        out.extend(orders.into_iter().map(|order| Effect::Persist(Box::new(Record::OrderCost(Box::new(order))))));
     }
 }
 
@@ -338,12 +338,12 @@ mod tests {
 
         fn samples(&self) -> Vec<&FillSampleRecord> {
             let records = self.effects.iter().filter_map(|e| if let Effect::Persist(record) = e { Some(record.as_ref()) } else { None });
-            records.filter_map(|r| if let Record::FillSample(sample) = r { Some(sample) } else { None }).collect()
+            records.filter_map(|r| if let Record::FillSample(sample) = r { Some(sample.as_ref()) } else { None }).collect()
         }
 
         fn costs(&self) -> Vec<&OrderCostRecord> {
             let records = self.effects.iter().filter_map(|e| if let Effect::Persist(record) = e { Some(record.as_ref()) } else { None });
-            records.filter_map(|r| if let Record::OrderCost(cost) = r { Some(cost) } else { None }).collect()
+            records.filter_map(|r| if let Record::OrderCost(cost) = r { Some(cost.as_ref()) } else { None }).collect()
         }
     }
 

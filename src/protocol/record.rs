@@ -21,9 +21,9 @@ pub enum Record {
     /// The trading state to carry into the next run; replaces the previous one.
     Carry(CarryRecord),
     /// What one parent order cost.
-    OrderCost(super::OrderCostRecord),
+    OrderCost(Box<super::OrderCostRecord>),
     /// A quote that was followed to its end.
-    FillSample(super::FillSampleRecord),
+    FillSample(Box<super::FillSampleRecord>),
 }
 
 /// An order's life as we know it; see the transition table in `trading/execution`.

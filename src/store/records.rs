@@ -31,10 +31,10 @@ pub(super) fn apply(txn: &WriteTransaction, scope: &Scope, run: RunId, record: &
         Record::Health(health) => append(txn, Table::HealthEvents, &scope.key().time(health.at), health),
         Record::OrderCost(cost) => {
             let front = scope.key().time(cost.finished).text(cost.symbol.as_str()).time(cost.decided);
-            append(txn, Table::OrderCosts, &front, cost)
+            append(txn, Table::OrderCosts, &front, cost.as_ref())
         }
         Record::FillSample(sample) => {
-            append(txn, Table::FillSamples, &Key::new().time(sample.at).text(sample.symbol.as_str()), sample)?;
+            append(txn, Table::FillSamples, &Key::new().time(sample.at).text(sample.symbol.as_str()), sample.as_ref())?;
             keep_newest(txn, Table::FillSamples, FILL_SAMPLES_KEPT)
         }
         Record::Carry(carry) => Table::Carry.put(txn, &scope.key(), carry),

@@ -311,10 +311,10 @@ pub(super) fn fill_samples() -> Vec<FillSampleRecord> {
         qty: qty(n),
         own: n == 3,
         facts,
-        filled_after: (n % 2 == 0).then(|| Span::from_millis(900)),
+        filled_after: n.is_multiple_of(2).then(|| Span::from_millis(900)),
         markouts: Markouts::default(),
-        adverse_bps: (n % 2 == 0).then_some(0.75),
-        missed_move_bps: (n % 2 == 1).then_some(-2.0),
+        adverse_bps: n.is_multiple_of(2).then_some(0.75),
+        missed_move_bps: (!n.is_multiple_of(2)).then_some(-2.0),
     };
     (0..4).map(sample).collect()
 }
@@ -329,8 +329,8 @@ pub(super) fn records(seed: u64) -> Vec<Record> {
         Record::Decision(decision(seed % 5)),
         Record::Episode(episodes().swap_remove(n % 4)),
         Record::Cost(costs().swap_remove(n % 3)),
-        Record::OrderCost(order_costs().swap_remove(n % 3)),
-        Record::FillSample(fill_samples().swap_remove(n % 4)),
+        Record::OrderCost(Box::new(order_costs().swap_remove(n % 3))),
+        Record::FillSample(Box::new(fill_samples().swap_remove(n % 4))),
         Record::Health(health().swap_remove(n % 2)),
         Record::Carry(carry()),
     ]

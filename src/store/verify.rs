@@ -408,7 +408,7 @@ mod tests {
         let store = filled();
         let mut cost = samples::order_costs().remove(0);
         cost.saved = cost.saved.map(|saved| saved + crate::domain::Money::from_raw(1));
-        put(&store, Record::OrderCost(cost));
+        put(&store, Record::OrderCost(Box::new(cost)));
         assert!(only_fault(&store).contains("do not add up"));
     }
 

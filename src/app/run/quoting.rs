@@ -39,13 +39,13 @@ impl QuoteReport {
         for effect in effects {
             let Effect::Persist(record) = effect else { continue };
             match record.as_ref() {
-                Record::OrderCost(cost) => self.parents.push(cost.clone()),
+                Record::OrderCost(cost) => self.parents.push(cost.as_ref().clone()),
                 Record::FillSample(sample) => {
                     self.calibration.add(self.model.probability(&sample.facts), sample.filled());
                     if self.samples.len() == 2 * MOST_FILL_SAMPLES {
                         self.samples.drain(..MOST_FILL_SAMPLES);
                     }
-                    self.samples.push(FillSample::from(sample));
+                    self.samples.push(FillSample::from(sample.as_ref()));
                 }
                 _ => {}
             }
@@ -119,7 +119,7 @@ mod tests {
             ..FillFacts::default()
         };
         let filled = facts.queue_ahead < 3.0;
-        Effect::Persist(Box::new(Record::FillSample(FillSampleRecord {
+        Effect::Persist(Box::new(Record::FillSample(Box::new(FillSampleRecord {
             run: RunId(1),
             symbol: "BTCUSDT".parse().unwrap(),
             at: Timestamp::from_millis(10_000 * n as i64),
@@ -133,7 +133,7 @@ mod tests {
             markouts: Default::default(),
             adverse_bps: None,
             missed_move_bps: None,
-        })))
+        }))))
     }
 
     #[test]

@@ -180,7 +180,7 @@ pub(super) mod tests {
         close(more_counted(1.0, 1.0), (1.0 - (-2.0_f64).exp() * 2.279_585_302_336_067) / 2.0);
         // A spread of one standard deviation and fifty steps: 2 (1 - Phi(1 + 0.5826 / sqrt 50)).
         let passing = FillFacts { sigma_ticks: 0.2, horizon_secs: 25.0, ..FillFacts { volume_per_sec: 0.0, ..facts() } };
-        close(FillModel::Analytic.probability(&passing), 0.2790783450489210);
+        close(FillModel::Analytic.probability(&passing), 0.279_078_345_048_921);
         // A tick of room at a tick a second: 1 - e^-1 of the first second.
         close(stays(&FillFacts { sigma_ticks: 1.0, ..facts() }, 1.0), 1.0 - (-1.0_f64).exp());
         // 60 trades of half a unit against three units: certain but for a rounding; a queue of thirty is a coin toss.
