@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::Record;
 use crate::domain::{ClientOrderId, NewOrder, NewOrderList, OrderId, Symbol, Timestamp};
 
+#[expect(clippy::large_enum_variant, reason = "an order list on its way is not worth an allocation")]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Effect {
     /// Ask the venue. Opening orders wait until their journal sequence is durable; cancels and reduces never wait.

@@ -176,7 +176,7 @@ impl Site {
     }
 
     /// A life that ends in order: three ways to count the money agree, and the file says what the exchange says.
-    fn settle(&self, kill: u32) -> usize {
+    fn settle(&self, kill: u32) -> (usize, String) {
         let output = trader(self.folder.path(), &self.exchange, "6s").stderr(Stdio::inherit()).output().unwrap();
         assert!(output.status.success());
         let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -185,9 +185,9 @@ impl Site {
         assert_eq!(summary["halts"], 0, "nothing to halt about");
         let truth = self.runtime.block_on(truth(&self.client, &symbols()));
         let net = pnl[0].as_deref().unwrap_or("?");
-        println!("after kill {kill}: {} trades, {} open orders, net {net}", truth.trades.len(), truth.open.len());
+        let told = format!("after kill {kill}: {} trades, {} open orders, net {net}", truth.trades.len(), truth.open.len());
         compare(&self.folder.path().join("trader.redb"), &self.exchange, &truth);
-        truth.trades.len()
+        (truth.trades.len(), told)
     }
 }
 
@@ -219,7 +219,9 @@ fn a_killed_trader_finds_its_orders_and_money_again_and_leaves_nothing_unguarded
         exposed += u32::from(guards.exposed > 0.0);
         assert!(guards.exposed == 0.0 || guards.part_bought, "kill {kill}: nobody guards {guards:?}");
         if kill % together == 0 {
-            trades = desk.settle(kill);
+            let (seen, told) = desk.settle(kill);
+            println!("{told}");
+            trades = seen;
         }
     }
     println!("{trades} trades; {holding} of {kills} kills left a holding, {exposed} of them a part that waits for the rest of its entry");

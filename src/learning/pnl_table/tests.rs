@@ -47,6 +47,7 @@ impl Kept {
         self.postings.extend(self.ledger.transfer(at(ms), asset("USDT"), amount.parse().unwrap()));
     }
 
+    #[expect(clippy::too_many_arguments, reason = "a line of a script")]
     fn fill(&mut self, ms: i64, instrument: &Instrument, side: Side, price: Price, qty: Qty, role: Role, paid: Paid) {
         let rate = Bps::from_bps(if role == Role::Maker { -1 } else { 10 });
         let (fee, fee_asset) = match paid {

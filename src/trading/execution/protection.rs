@@ -82,7 +82,7 @@ impl Cover {
     #[must_use]
     pub fn superfluous(&self, held: Qty) -> Option<&Guard> {
         let settled = || self.guards.iter().filter(|g| !g.awaited && g.purpose != Purpose::Exit);
-        let newest = settled().last()?;
+        let newest = settled().next_back()?;
         let others: Qty = settled().map(|g| g.claimed).sum();
         (others - newest.claimed >= held).then_some(newest)
     }

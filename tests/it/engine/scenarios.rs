@@ -25,8 +25,8 @@ use huracan::app::status_text;
 use huracan::domain::{Balance, Bps, ExitReason, Level, MarketData, MarketUpdate, Price, PublicTrade, Qty, Quote, Span, Symbol, TradeId};
 use huracan::engine::Settings;
 use huracan::protocol::{
-    Command, Event, FailureKind, Learned, LimitName, LimitState, ModelRole, Probe, Record, Request, TradingState, VenueEvent,
-    VenueFill, Verdict, WarmUp,
+    Command, Event, FailureKind, Learned, LimitName, LimitState, ModelRole, Probe, Record, Request, TradingState, VenueEvent, VenueFill,
+    Verdict, WarmUp,
 };
 use huracan::trading::risk::{ACTIONS, Cause, LimitRow, Stop};
 
