@@ -27,7 +27,7 @@
 //!    (`fill_fit::tests::the_judged_part_is_newer_than_all_outcomes_of_the_fitted_part`) and used only when it beats what it replaces
 //!    (`fill_fit::tests::a_fit_that_does_not_beat_both_is_reported_and_not_used`).
 //! 10. The result by day, market and strategy is the ledger's own, to the last unit
-//!    (`pnl_table::tests::the_tables_equal_the_ledger_and_a_dumb_re_sum`).
+//!     (`pnl_table::tests::the_tables_equal_the_ledger_and_a_dumb_re_sum`).
 //!
 //! *Never*: be called by `engine`; import venue, store or tui; read a clock or a file; let a result loosen a gate.
 //!
