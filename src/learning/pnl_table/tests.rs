@@ -47,8 +47,7 @@ impl Kept {
         self.postings.extend(self.ledger.transfer(at(ms), asset("USDT"), amount.parse().unwrap()));
     }
 
-    #[expect(clippy::too_many_arguments, reason = "a line of a script")]
-    fn fill(&mut self, ms: i64, instrument: &Instrument, side: Side, price: Price, qty: Qty, role: Role, paid: Paid) {
+    fn fill(&mut self, ms: i64, instrument: &Instrument, side: Side, (price, qty): (Price, Qty), role: Role, paid: Paid) {
         let rate = Bps::from_bps(if role == Role::Maker { -1 } else { 10 });
         let (fee, fee_asset) = match paid {
             Paid::Base => (qty.at_rate(rate), instrument.base),
@@ -112,9 +111,9 @@ fn cost(ms: i64, net: &str, exploration: bool) -> CostRecord {
 fn a_day_of_two_round_trips_is_as_computed_by_hand() {
     let (mut kept, btc) = (Kept::opened("1000"), btcusdt());
     let (one, two) = ("1".parse().unwrap(), "2".parse().unwrap());
-    kept.fill(HOUR, &btc, Side::Buy, "100".parse().unwrap(), one, Role::Taker, Paid::Quote);
-    kept.fill(2 * HOUR, &btc, Side::Buy, "110".parse().unwrap(), one, Role::Maker, Paid::Quote);
-    kept.fill(25 * HOUR, &btc, Side::Sell, "120".parse().unwrap(), one, Role::Taker, Paid::Quote);
+    kept.fill(HOUR, &btc, Side::Buy, ("100".parse().unwrap(), one), Role::Taker, Paid::Quote);
+    kept.fill(2 * HOUR, &btc, Side::Buy, ("110".parse().unwrap(), one), Role::Maker, Paid::Quote);
+    kept.fill(25 * HOUR, &btc, Side::Sell, ("120".parse().unwrap(), one), Role::Taker, Paid::Quote);
     kept.transfer(26 * HOUR, "-50");
     kept.costs = vec![cost(25 * HOUR, "14", false), cost(25 * HOUR + 1, "-1", true)];
     kept.strays = BTreeSet::from([(btc.symbol, at(25 * HOUR))]);
@@ -134,7 +133,7 @@ fn a_day_of_two_round_trips_is_as_computed_by_hand() {
     assert_eq!(kept.table(0, &BTreeMap::new()).unrealised, None, "a holding without a mark");
     let later = kept.table(24 * HOUR, &BTreeMap::new());
     assert_eq!((later.net, later.days.len(), later.symbols[0].average_cost), ("14.88".parse().unwrap(), 1, "105".parse().ok()));
-    kept.fill(27 * HOUR, &btc, Side::Sell, "100".parse().unwrap(), two, Role::Taker, Paid::Base);
+    kept.fill(27 * HOUR, &btc, Side::Sell, ("100".parse().unwrap(), two), Role::Taker, Paid::Base);
     let short = &kept.table(0, &BTreeMap::new()).symbols[0];
     assert_eq!((short.held.to_string().as_str(), short.average_cost), ("-1.002", "100".parse().ok()), "sold more than was held");
 }
@@ -166,7 +165,7 @@ proptest! {
             let instrument = &pair[usize::from(first)];
             let (price, qty) = (Price::from_raw(price * 1_000_000), Qty::from_raw(steps * 1_000));
             let (side, role) = (if buy { Side::Buy } else { Side::Sell }, if maker { Role::Maker } else { Role::Taker });
-            kept.fill(ms, instrument, side, price, qty, role, [Paid::Base, Paid::Quote, Paid::Other][usize::from(paid)]);
+            kept.fill(ms, instrument, side, (price, qty), role, [Paid::Base, Paid::Quote, Paid::Other][usize::from(paid)]);
             let fill = &kept.fills.last().unwrap().fill;
             let settled = Money::from_quote(price.notional(qty).unwrap().to_quote());
             let (sign, paid) = if buy { (qty, -settled) } else { (-qty, settled) };
