@@ -97,6 +97,12 @@ impl Engine {
         }
     }
 
+    /// What percentages are shares of: the equity, or the allocated capital where that is less.
+    pub(super) fn capital_at_work(&self) -> Option<Money> {
+        let equity = self.breakers.equity()?;
+        Some(self.settings.ladder.as_ref().map_or(equity, |rules| equity.min(rules.allocated_capital)))
+    }
+
     pub(super) fn mark_of(&self, asset: Asset) -> Option<Price> {
         self.desks.get(&self.symbol_of(asset)?)?.mark()
     }

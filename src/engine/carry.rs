@@ -27,6 +27,9 @@ pub struct Snapshot {
     pub next_decision: u64,
     pub next_episode: u64,
     pub start_equity: Option<Money>,
+    /// When opening orders left, of the last minute.
+    #[serde(default)]
+    pub openings: std::collections::VecDeque<Timestamp>,
     #[serde(default)]
     pub ladder: Option<Ladder>,
     #[serde(default)]
@@ -91,6 +94,7 @@ impl Engine {
             next_decision: self.next_decision,
             next_episode: self.next_episode,
             start_equity: self.start_equity,
+            openings: self.openings.clone(),
             ladder: self.ladder.clone(),
             fx: self.fx.clone(),
             guard: self.guard.clone(),
@@ -124,6 +128,7 @@ impl Engine {
         self.next_decision = snapshot.next_decision;
         self.next_episode = snapshot.next_episode;
         self.start_equity = snapshot.start_equity;
+        self.openings = snapshot.openings;
         self.ladder = snapshot.ladder;
         self.fx = snapshot.fx;
         self.guard = snapshot.guard;

@@ -10,8 +10,9 @@ impl Engine {
         match command {
             Command::Halt => self.halt(HaltReason::Hand, out),
             Command::Resume => {
-                if matches!(self.breakers.halted(), Some(HaltReason::BalanceMismatch { .. })) {
-                    self.accept_balances(out);
+                let differed = matches!(self.breakers.halted(), Some(HaltReason::BalanceMismatch { .. }));
+                if differed && !self.accept_balances(out) {
+                    return;
                 }
                 self.breakers.resume();
                 self.mismatch_since = None;

@@ -116,9 +116,17 @@ impl Engine {
         let (target, stop) = self.settings.time_scale.bracket(sigma);
         // A bracket of less than a tick is no bracket.
         let tick = Bps::from_f64(2e4 * instrument.tick.to_f64() / touch.bid.to_f64());
+        let net_bps = evidence.forecast_net_bps.unwrap_or(0.0);
         let gross_bps = evidence.forecast_net_bps.map_or(0.0, |net| net + evidence.cost_bps);
-        let plan =
-            Plan { qty, target: target.max(tick), stop: stop.max(tick), hold: self.settings.time_scale.hold(), exploration, gross_bps };
+        let plan = Plan {
+            qty,
+            target: target.max(tick),
+            stop: stop.max(tick),
+            hold: self.settings.time_scale.hold(),
+            exploration,
+            gross_bps,
+            net_bps,
+        };
         let children = self.settings.maker.children(qty, self.visible_depth(symbol, Side::Buy), instrument.step);
         if self.only_tests() {
             return self.test_order(symbol, plan, touch, out);
@@ -181,7 +189,7 @@ impl Engine {
             book_valid: desk.market.book().is_valid() || !desk.market.book().is_fed(),
             data_age: desk.market.feed_age(self.now),
             clock_drift: self.health.clock_drift(),
-            equity: self.breakers.equity(),
+            equity: self.capital_at_work(),
             free_quote: self.free_quote(),
             daily_loss: self.breakers.daily_loss(),
             drawdown: self.breakers.drawdown(),

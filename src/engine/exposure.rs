@@ -27,7 +27,7 @@ impl Engine {
         let mut amount = Money::ZERO;
         for (symbol, desk) in &self.desks {
             let (Some(trade), Some(instrument)) = (desk.trade.as_ref(), desk.instrument.as_ref()) else { continue };
-            let exposed = trade.exposed(&Cover::of(&self.orders, *symbol, now), instrument);
+            let exposed = trade.exposed(&Cover::of(&self.orders, *symbol, None), instrument);
             let price = desk.mark().unwrap_or_else(|| trade.entry.average_price());
             amount += price.notional(exposed).unwrap_or_default();
         }
@@ -40,6 +40,13 @@ impl Engine {
         e.since = amount.is_positive().then(|| e.since.unwrap_or(now));
         e.longest = e.longest.max(e.since.map_or(Span::ZERO, |since| now.since(since)));
         (e.looked, e.now) = (now, amount);
+    }
+
+    pub(super) fn is_exposed(&self) -> bool {
+        self.desks.iter().any(|(symbol, desk)| {
+            let (Some(trade), Some(instrument)) = (desk.trade.as_ref(), desk.instrument.as_ref()) else { return false };
+            trade.exposed(&Cover::of(&self.orders, *symbol, None), instrument).is_positive()
+        })
     }
 
     pub(super) fn exposed_view(&self) -> ExposedView {

@@ -10,6 +10,7 @@ const NEAR_PERCENT: f64 = 80.0;
 impl Engine {
     /// The settings' limits, with what people changed in earlier runs.
     pub(super) fn begin_limits(&mut self, out: &mut Vec<Effect>) {
+        self.breakers.begin(self.settings.ladder.as_ref().map(|rules| rules.allocated_capital));
         let (limits, said) = self.guard.changes.begin(&self.settings.limits);
         self.settings.limits = limits;
         for text in said {

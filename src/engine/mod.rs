@@ -102,8 +102,12 @@ pub struct Engine {
     /// What the account held of other assets when the books were opened: seen, never touched.
     foreign: BTreeMap<Asset, Qty>,
     mismatch_since: Option<Timestamp>,
+    /// Orders by ids like ours that nobody here knows, told once.
+    strangers: std::collections::BTreeSet<ClientOrderId>,
     account_asked: Timestamp,
     reconciled: bool,
+    /// The venue has stated the account at least once in this run.
+    met: bool,
     stopping: bool,
     /// Net of all closed trades, and of dust written off against fees.
     realised: Money,
@@ -157,8 +161,10 @@ impl Engine {
             balances: BTreeMap::new(),
             foreign: BTreeMap::new(),
             mismatch_since: None,
+            strangers: std::collections::BTreeSet::new(),
             account_asked: Timestamp::EPOCH,
             reconciled: false,
+            met: false,
             stopping: false,
             realised: Money::ZERO,
             fees: Money::ZERO,
@@ -231,10 +237,20 @@ impl Engine {
         &self.settings
     }
 
-    /// True once nothing that could still open is at the venue.
+    /// True once nothing that could still open is at the venue, no word of it is awaited, and nothing held is without its guard there.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
-        !self.orders.live().any(|o| o.purpose == crate::trading::execution::Purpose::Entry)
+        use crate::protocol::OrderState::{CancelSent, Submitted, Unknown};
+        let moves = |o: &crate::trading::execution::Order| {
+            o.purpose == crate::trading::execution::Purpose::Entry || matches!(o.state, Submitted | CancelSent | Unknown)
+        };
+        !self.orders.live().any(moves) && !self.is_exposed()
+    }
+
+    /// Whether an opening order may leave at this moment.
+    #[must_use]
+    pub fn may_open(&self) -> bool {
+        self.breakers.halted().is_none() && !self.stopping
     }
 
     /// Median of ours less the venue's clock over all feeds, from the messages' own stamps; for recorded captures.

@@ -1,7 +1,7 @@
 //! How a quantity is bought or sold: the advice is asked for, followed, and told to the cost records.
 
 use super::Engine;
-use crate::domain::{ClientOrderId, OrderKind, Price, Qty, Side, Span, Symbol, TimeInForce};
+use crate::domain::{Bps, ClientOrderId, OrderKind, Price, Qty, Side, Span, Symbol, TimeInForce};
 use crate::protocol::{Effect, ParentPurpose, Refusal};
 use crate::trading::costs::{Choice, Missing};
 use crate::trading::execution::Phase;
@@ -11,32 +11,46 @@ impl Engine {
     pub(super) fn quote(&mut self, symbol: Symbol, qty: Qty, out: &mut Vec<Effect>) -> Result<(), Refusal> {
         let left = self.time_left(symbol);
         let choice = self.advise(symbol, Side::Buy, qty, left, self.missing(symbol, left));
-        self.begin_parent(symbol, Side::Buy, ParentPurpose::Entry, choice.as_ref());
         let takes = choice.as_ref().map_or(!self.settings.maker.enabled, Choice::takes);
         if takes {
-            return self.take(symbol, qty, out);
+            return self.take_as(symbol, qty, choice.as_ref(), out);
         }
         let desk = self.desks.get(&symbol).ok_or(Refusal::NoInstrument)?;
         let touch = desk.touch().ok_or(Refusal::NoPrice)?;
         let instrument = desk.instrument.as_ref().ok_or(Refusal::NoInstrument)?;
-        let price = choice.map_or(touch.bid, |choice| choice.chosen.price);
+        let price = choice.as_ref().map_or(touch.bid, |choice| choice.chosen.price);
         let price = instrument.passive_price(Side::Buy, price);
+        self.still_worth(symbol, price)?;
         let id = self.open(symbol, qty, OrderKind::LimitMaker { price }, false, out)?;
+        self.begin_parent(symbol, Side::Buy, ParentPurpose::Entry, choice.as_ref());
         self.cost_child_sent(symbol, Side::Buy, id, qty, Some(price), left);
         Ok(())
     }
 
     /// Buys now, within the collar.
     pub(super) fn take(&mut self, symbol: Symbol, qty: Qty, out: &mut Vec<Effect>) -> Result<(), Refusal> {
-        self.begin_parent(symbol, Side::Buy, ParentPurpose::Entry, None);
+        self.take_as(symbol, qty, None, out)
+    }
+
+    fn take_as(&mut self, symbol: Symbol, qty: Qty, choice: Option<&Choice>, out: &mut Vec<Effect>) -> Result<(), Refusal> {
         let desk = self.desks.get(&symbol).ok_or(Refusal::NoInstrument)?;
         let touch = desk.touch().ok_or(Refusal::NoPrice)?;
         let instrument = desk.instrument.as_ref().ok_or(Refusal::NoInstrument)?;
         let price = instrument.passive_price(Side::Buy, touch.ask.shifted(self.settings.execution.taker_collar_bps));
+        self.still_worth(symbol, touch.ask)?;
         let kind = OrderKind::Limit { price, time_in_force: TimeInForce::Ioc };
         let id = self.open(symbol, qty, kind, true, out)?;
+        self.begin_parent(symbol, Side::Buy, ParentPurpose::Entry, choice);
         self.cost_child_sent(symbol, Side::Buy, id, qty, None, Span::ZERO);
         Ok(())
+    }
+
+    /// An entry does not run after the market: what it moved since the decision is paid out of the edge.
+    fn still_worth(&self, symbol: Symbol, price: Price) -> Result<(), Refusal> {
+        let Some(trade) = self.desks.get(&symbol).and_then(|d| d.trade.as_ref()) else { return Err(Refusal::NoPrice) };
+        let edge = Bps::from_f64(trade.plan.net_bps.clamp(0.0, 1e4));
+        let (by, limit) = (price.distance_bps(trade.decided_at.ask), edge.max(self.settings.execution.taker_collar_bps));
+        if by > limit { Err(Refusal::RanAway { by, limit }) } else { Ok(()) }
     }
 
     /// Whether a resting buy stays where it is now that the market has moved. False when nothing was sent.
@@ -58,8 +72,11 @@ impl Engine {
             trade.kept(touch, now);
             return false;
         }
-        trade.moved();
-        self.cancel(id, out)
+        let sent = self.cancel(id, out);
+        if sent && let Some(trade) = self.desks.get_mut(&symbol).and_then(|d| d.trade.as_mut()) {
+            trade.moved();
+        }
+        sent
     }
 
     /// Where a position that has time is offered.
@@ -68,11 +85,14 @@ impl Engine {
         let choice = self.advise(symbol, Side::Sell, qty, left, Missing::Taken { drift_bps: 0.0 });
         self.begin_parent(symbol, Side::Sell, ParentPurpose::Exit, choice.as_ref());
         let Some(desk) = self.desks.get_mut(&symbol) else { return };
-        let (touch, instrument) = (desk.touch(), desk.instrument.as_ref());
+        let (touch, instrument, last) = (desk.touch(), desk.instrument.as_ref(), desk.market.last_price());
         let Some(trade) = desk.trade.as_mut() else { return };
         let rests = choice.filter(|choice| !choice.takes()).zip(touch).zip(instrument);
-        let price: Option<Price> =
-            rests.map(|((choice, touch), i)| i.passive_price(Side::Sell, choice.chosen.price.max(touch.bid + i.tick)));
+        let price: Option<Price> = rests.map(|((choice, touch), i)| {
+            // The venue takes a pair only around its last price.
+            let lowest = (touch.bid + i.tick).max(last.map_or(Price::ZERO, |last| last + i.tick));
+            i.passive_price(Side::Sell, choice.chosen.price.max(lowest))
+        });
         trade.exit_at_price(price);
     }
 

@@ -161,17 +161,16 @@ impl Engine {
         let (now, run) = (self.now, self.run);
         let Some(desk) = self.desks.get_mut(&symbol) else { return };
         let Some((bid, ask)) = desk.market.book().best() else { return };
-        let taker = choice.map(|choice| choice.taker).or_else(|| {
-            let fee = desk.instrument.as_ref()?.fees.taker;
-            let book = desk.market.book();
-            let levels = match (side, book.is_fed()) {
-                (Side::Buy, true) => book.asks(LEVELS),
-                (Side::Sell, true) => book.bids(LEVELS),
-                (Side::Buy, false) => vec![ask],
-                (Side::Sell, false) => vec![bid],
-            };
-            taker_cost(side, &levels, qty, bid.price.midpoint(ask.price), fee)
-        });
+        // Of the whole parent, whatever part of it the choice was made for.
+        let fee = desk.instrument.as_ref().map(|instrument| instrument.fees.taker);
+        let book = desk.market.book();
+        let levels = match (side, book.is_fed()) {
+            (Side::Buy, true) => book.asks(LEVELS),
+            (Side::Sell, true) => book.bids(LEVELS),
+            (Side::Buy, false) => vec![ask],
+            (Side::Sell, false) => vec![bid],
+        };
+        let taker = fee.and_then(|fee| taker_cost(side, &levels, qty, bid.price.midpoint(ask.price), fee));
         let chosen = choice.map(|choice| choice.chosen);
         desk.quoting.costs.decided(ParentDecided {
             run,
@@ -210,7 +209,7 @@ impl Engine {
         let resting = fill.role == crate::domain::Role::Maker;
         if !desk.quoting.costs.is_open(fill.side) && fill.side == Side::Sell && (desk.trade.is_some() || resting) {
             let (qty, decision) = desk.trade.as_ref().map_or((fill.qty, 0), |trade| (trade.held().max(fill.qty), trade.decision));
-            let purpose = if resting { ParentPurpose::Target } else { ParentPurpose::Exit };
+            let purpose = if resting { ParentPurpose::Target } else { ParentPurpose::Stop };
             self.cost_decided(fill.symbol, fill.side, purpose, qty, decision, None);
         }
         let Some(desk) = self.desks.get_mut(&fill.symbol) else { return };

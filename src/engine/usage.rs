@@ -58,7 +58,7 @@ impl Engine {
     pub(super) fn size_of(&self, name: LimitName, held: &Held) -> Option<LimitValue> {
         let sum = || held.iter().map(|(_, value)| *value).sum::<Money>();
         let of_equity = |value: Money| {
-            let equity = self.breakers.equity().filter(|equity| equity.is_positive())?;
+            let equity = self.capital_at_work().filter(|equity| equity.is_positive())?;
             Some(LimitValue::Bps(value.ratio_bps(equity)))
         };
         match name {
@@ -71,7 +71,7 @@ impl Engine {
                 of_equity(held.iter().map(|(symbol, _)| self.cluster_value(*symbol, held)).max().unwrap_or(Money::ZERO))
             }
             LimitName::MaxPortfolioVolatilityBps => {
-                let equity = self.breakers.equity().filter(|equity| equity.is_positive())?;
+                let equity = self.capital_at_work().filter(|equity| equity.is_positive())?;
                 let moves = self.guard.correlation.daily_volatility(&weights(held), self.settings.time_scale.bar)?;
                 Some(LimitValue::Bps(Bps::from_f64(moves / equity.to_f64() * 1e4)))
             }
@@ -108,7 +108,7 @@ impl Engine {
                 Some(LimitValue::Money(notional.max().unwrap_or(Money::ZERO)))
             }
             LimitName::MinCashReserveBps => {
-                let equity = self.breakers.equity().filter(|equity| equity.is_positive())?;
+                let equity = self.capital_at_work().filter(|equity| equity.is_positive())?;
                 Some(LimitValue::Bps(self.free_quote()?.ratio_bps(equity)))
             }
             LimitName::MaxOpenOrders => {
@@ -157,12 +157,17 @@ impl Engine {
         }
     }
 
-    /// Refusals but those of post-only orders, unknown outcomes, and failures on the way count against the venue.
+    /// Refusals but those of post-only orders, and failures on the way (unknown outcomes among them), count against the venue, once a request.
     pub(super) fn note_venue_error(&mut self, news: &VenueEvent) {
         use crate::protocol::FailureKind::{Network, RateLimit, Server};
+        use VenueRefusal::{DuplicateId, NotAttempted, WouldTake};
+        // A list is one request, told for each of its orders.
         let counts = match news {
-            VenueEvent::Refused { reason, .. } => !matches!(reason, VenueRefusal::WouldTake | VenueRefusal::DuplicateId),
-            VenueEvent::Unknown { .. } => true,
+            VenueEvent::Refused { id, reason, .. } => {
+                !matches!(reason, WouldTake | DuplicateId | NotAttempted) && !self.orders.is_follower(*id)
+            }
+            // What was on the way is told as a failure of its own.
+            VenueEvent::Unknown { .. } => false,
             VenueEvent::Failure { kind, .. } => matches!(kind, Network | RateLimit | Server),
             _ => false,
         };

@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use super::Engine;
 use crate::domain::{Asset, Balance, ClientOrderId, Instrument, Money, OrderId, OrderStatus, Qty, Side, Span};
 use crate::protocol::{
-    BalanceMismatch, Effect, FailureKind, FillRecord, Record, Request, Severity, Stream, VenueEvent, VenueFill, VenueOrder, VenueRefusal,
+    BalanceMismatch, Effect, FailureKind, FillRecord, OrderState, Record, Request, Severity, Stream, VenueEvent, VenueFill, VenueOrder,
+    VenueRefusal,
 };
 use crate::trading::costs::Reference;
-use crate::trading::execution::{Change, Purpose};
+use crate::trading::execution::{Change, Order, Purpose};
 use crate::trading::risk::HaltReason;
 
 /// How long books and venue may differ (fills are on their way) before trading halts.
@@ -104,7 +105,13 @@ impl Engine {
             self.cancel_revived(stated.id, stated.order_id, out);
         }
         let change = self.orders.stated(stated, self.now);
-        if open && change == Change::Stranger {
+        if open && change == Change::Stranger && stated.side == Side::Sell {
+            // It may guard a position that another file knows: nobody here takes that away.
+            if self.strangers.insert(stated.id) {
+                let text = format!("order {} sells by an id like ours and is unknown here: left alone", stated.id);
+                self.alert(Severity::Warning, text, out);
+            }
+        } else if open && change == Change::Stranger {
             // Ours by its id, but not (or no longer) in the book: nothing here would manage it.
             self.alert(Severity::Warning, format!("order {} is ours but unknown here: cancelling", stated.id), out);
             out.push(Effect::Send(Request::Cancel { id: stated.id, symbol: stated.symbol, order_id: Some(stated.order_id) }));
@@ -245,6 +252,7 @@ impl Engine {
         }
         self.on_balances(balances, out);
         self.account_asked = self.now;
+        self.met = true;
         if !self.reconciled {
             self.reconciled = true;
             self.alert(Severity::Info, "orders and balances agree with the venue".to_owned(), out);
@@ -296,11 +304,15 @@ impl Engine {
 
     /// A person has seen that the venue holds another amount and resumes: it is booked as a transfer, outside the result. Not while
     /// orders live, whose fills would explain it.
-    pub(super) fn accept_balances(&mut self, out: &mut Vec<Effect>) {
+    pub(super) fn accept_balances(&mut self, out: &mut Vec<Effect>) -> bool {
         let mismatches: Vec<_> = self.mismatches().collect();
-        if !mismatches.is_empty() && self.orders.live().next().is_some() {
+        // A guard that rests explains no difference unless its own coins differ.
+        let differs = |symbol| self.instrument(symbol).is_none_or(|i| mismatches.iter().any(|m| m.asset == i.base));
+        let rests = |o: &Order| o.new.side == Side::Sell && o.state == OrderState::Open && !differs(o.new.symbol);
+        if !mismatches.is_empty() && self.orders.live().any(|o| !rests(o)) {
             let text = "the venue's balances are not accepted while orders are working: they may explain the difference";
-            return self.alert(Severity::Warning, text.to_owned(), out);
+            self.alert(Severity::Warning, text.to_owned(), out);
+            return false;
         }
         for BalanceMismatch { asset, venue, books } in mismatches {
             let amount = venue - books;
@@ -314,6 +326,7 @@ impl Engine {
             self.alert(Severity::Warning, format!("{amount} {asset} accepted as moved from outside"), out);
         }
         self.dirty = true;
+        true
     }
 
     /// Traded assets of which the venue states another amount than the books.

@@ -24,11 +24,16 @@ impl Engine {
                 return refused;
             };
             let (execution, maker) = (&self.settings.execution, &self.settings.maker);
-            let scene = Scene { now: self.now, touch, instrument, orders: &self.orders, rules: execution, maker };
+            let alone = self.foreign.get(&instrument.base).is_none_or(|qty| !qty.is_positive());
+            let scene = Scene { now: self.now, touch, instrument, orders: &self.orders, rules: execution, maker, alone };
             let phase = trade.phase;
             let step = trade.drive(&scene);
             let phases = (phase, trade.phase);
             self.note_phases(symbol, phases);
+            // Until the venue has stated the account, what was sent before the last stop may have done it already.
+            if !self.met && !matches!(step, Step::Cancel(_)) {
+                return refused;
+            }
             match step {
                 Step::Wait => return refused,
                 Step::Quote { qty } => {
@@ -81,7 +86,7 @@ impl Engine {
         if self.orders.live_of(symbol).next().is_none() {
             return;
         }
-        let cover = Cover::of(&self.orders, symbol, self.now);
+        let cover = Cover::of(&self.orders, symbol, None);
         for stray in cover.guards.iter().filter(|g| !g.awaited && g.purpose != Purpose::Exit) {
             self.cancel(stray.by, out);
         }
@@ -314,7 +319,7 @@ impl Engine {
         let Some(desk) = self.desks.get_mut(&symbol) else { return };
         let sigma = desk.market.volatility_bps().unwrap_or(self.settings.time_scale.typical_minute_bps);
         let (target, stop) = self.settings.time_scale.bracket(sigma);
-        let plan = crate::trading::execution::Plan { qty: Qty::ZERO, target, stop, hold, exploration: false, gross_bps: 0.0 };
+        let plan = crate::trading::execution::Plan { qty: Qty::ZERO, target, stop, hold, exploration: false, gross_bps: 0.0, net_bps: 0.0 };
         let touch = desk.touch().unwrap_or(Touch { bid: price, ask: price });
         let mut trade =
             Trade::new(symbol, Decided { number: 0, at: now, touch, regime: desk.market.regime(), vector: Vec::new() }, plan, rules);

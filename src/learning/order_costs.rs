@@ -13,6 +13,7 @@ pub struct CostSummary {
     pub entries: usize,
     pub exits: usize,
     pub targets: usize,
+    pub stops: usize,
     /// Parents that were filled at least in part.
     pub filled: usize,
     /// Filled share of the wanted notional.
@@ -43,7 +44,9 @@ pub struct CostSummary {
 pub fn summary(records: &[OrderCostRecord]) -> CostSummary {
     let of = |purpose| records.iter().filter(|record| record.purpose == purpose).count();
     let over = |value: fn(&OrderCostRecord) -> Option<f64>| mean(&records.iter().filter_map(value).collect::<Vec<_>>());
-    let saved: Vec<f64> = records.iter().filter_map(|record| record.saved_bps).collect();
+    // Guards begin with their fill: beside taking at that moment they save by construction, and say nothing.
+    let chosen_ways = || records.iter().filter(|record| matches!(record.purpose, ParentPurpose::Entry | ParentPurpose::Exit));
+    let saved: Vec<f64> = chosen_ways().filter_map(|record| record.saved_bps).collect();
     let wanted = notional(records, |r| r.wanted);
     let filled = notional(records, |r| r.filled);
     let mut chosen = [0; 4];
@@ -60,6 +63,7 @@ pub fn summary(records: &[OrderCostRecord]) -> CostSummary {
         entries: of(ParentPurpose::Entry),
         exits: of(ParentPurpose::Exit),
         targets: of(ParentPurpose::Target),
+        stops: of(ParentPurpose::Stop),
         filled: records.iter().filter(|record| record.filled.is_positive()).count(),
         fill_ratio: ratio(filled, wanted),
         maker_share: ratio(notional(records, |r| filled_as(r, Role::Maker)), filled),
@@ -70,7 +74,7 @@ pub fn summary(records: &[OrderCostRecord]) -> CostSummary {
         markout_10s_bps: over(|r| r.markouts.after_10s),
         markout_60s_bps: over(|r| r.markouts.after_60s),
         queue_wait_secs: over(|r| r.queue_wait().map(|wait| wait.secs_f64())),
-        saved: records.iter().filter_map(|record| record.saved).sum(),
+        saved: chosen_ways().filter_map(|record| record.saved).sum(),
         saved_bps: mean(&saved),
         saved_bps_interval: interval_95(&saved),
         missed: records.iter().filter(|record| record.missed.is_positive()).count(),
@@ -89,11 +93,12 @@ impl CostSummary {
         let between = self.saved_bps_interval.map_or(String::new(), |(low, high)| format!(" [{low:+.2}, {high:+.2}]"));
         vec![
             format!(
-                "{} parent orders ({} entries, {} exits, {} targets), {} filled by notional, {} of that as maker",
+                "{} parent orders ({} entries, {} exits, {} targets, {} stops), {} filled by notional, {} of that as maker",
                 self.parents,
                 self.entries,
                 self.exits,
                 self.targets,
+                self.stops,
                 percent(self.fill_ratio),
                 percent(self.maker_share)
             ),

@@ -117,10 +117,12 @@ impl FillSampleRecord {
 #[serde(rename_all = "snake_case")]
 pub enum ParentPurpose {
     Entry,
-    /// Leaving by decision: stop, clock, signal, hand.
+    /// Leaving by decision: clock, signal, limit, hand.
     Exit,
     /// A resting profit target that the market reached; decided, for its costs, when its first fill came.
     Target,
+    /// A stop that the venue acted on; likewise.
+    Stop,
 }
 
 /// What taking everything at once would have cost, from the book at the decision.

@@ -106,4 +106,6 @@ pub enum Refusal {
     WinProbabilityUnknown,
     #[error("the sizing rules leave nothing to buy")]
     SizedToNothing,
+    #[error("the market ran {by} bps away since the decision, worth following {limit} bps")]
+    RanAway { by: Bps, limit: Bps },
 }

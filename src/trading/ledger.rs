@@ -111,6 +111,12 @@ impl Ledger {
         self.applied.values().filter_map(|seen| seen.last()).max().copied().unwrap_or_default()
     }
 
+    /// The highest applied trade id of each market that was traded.
+    #[must_use]
+    pub fn last_trades(&self) -> Vec<(Symbol, TradeId)> {
+        self.applied.iter().filter_map(|(symbol, seen)| Some((*symbol, *seen.last()?))).collect()
+    }
+
     #[must_use]
     pub fn is_opened(&self) -> bool {
         self.entries > 0

@@ -48,6 +48,7 @@ impl Trader {
             credentials: Some(Credentials::new(&exchange.api_key, &exchange.api_secret)),
             symbols: settings.symbols.clone(),
             carried_orders: Vec::new(),
+            known_trades: Vec::new(),
             default_fees: FeeRates { maker: Bps::from_bps(10), taker: Bps::from_bps(10) },
             clock: monotonic_clock(),
             streams: StreamRules::default(),

@@ -88,6 +88,7 @@ impl Trader {
             credentials: Some(Credentials::new(&exchange.api_key, &exchange.api_secret)),
             symbols: settings.symbols.clone(),
             carried_orders: Vec::new(),
+            known_trades: Vec::new(),
             default_fees: huracan::domain::FeeRates {
                 maker: huracan::domain::Bps::from_bps(10),
                 taker: huracan::domain::Bps::from_bps(10),

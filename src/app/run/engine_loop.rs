@@ -193,6 +193,9 @@ impl Running {
                 Effect::Persist(_) => {}
             }
         }
+        if let Performer::Venue { courier, .. } = &self.looped.performer {
+            courier.may_open(self.looped.engine.may_open());
+        }
         self.looped.recorder.take(stamp, event, &effects);
         self.effects = effects;
     }

@@ -274,6 +274,7 @@ fn trade(parts: Parts, config: &Config, runtime: &Runtime, shared: &Arc<Shared>)
         symbols: parts.settings.watched(),
         // The venue never heard of paper orders.
         carried_orders: snapshot.as_ref().filter(|_| !on_paper).map(Snapshot::open_orders).unwrap_or_default(),
+        known_trades: snapshot.as_ref().filter(|_| !on_paper).map(|s| s.ledger.last_trades()).unwrap_or_default(),
         default_fees: config.fees(),
         clock: Arc::new(clock::now),
         streams: StreamRules::default(),

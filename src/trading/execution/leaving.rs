@@ -3,7 +3,10 @@
 
 use super::protection::{Cover, slack};
 use super::trade::{Phase, Scene, Step, Touch, Trade};
-use crate::domain::{ExitReason, Span};
+use crate::domain::{ExitReason, Qty, Span};
+
+/// Between two guards that are placed while sales are refused.
+const GUARD_AGAIN: Span = Span::from_secs(10);
 
 impl Trade {
     pub(super) fn leave(&mut self, scene: &Scene, cover: &Cover, reason: ExitReason) -> Step {
@@ -30,32 +33,56 @@ impl Trade {
         {
             return self.drive_patience(scene, cover, touch, reason);
         }
+        if self.patient_until.take().is_some() {
+            // The offer is over; what was refused of it is no reason to wait.
+            (self.refusals, self.last_sent) = (0, None);
+        }
         let price = scene.touch.map_or(self.entry.average_price(), |t| t.bid);
         let held = self.held();
         let ready = self.quiet_for(scene.now, self.exit_pause_ms(scene.rules));
         let first = self.last_sent.is_none() || self.refusals == 0;
         for guard in cover.guards.iter().filter(|g| !g.awaited && g.purpose != super::Purpose::Exit) {
             let qty = scene.instrument.tradable(guard.claimed.min(held), price);
-            if qty.is_positive() && (ready || first) {
+            if !qty.is_positive() {
+                // The rest of a target, too little to be sold: dust.
+                return Step::Cancel(guard.by);
+            }
+            if ready || first {
                 return Step::Replace { old: guard.by, qty };
             }
         }
         let sellable = scene.instrument.tradable(held - cover.claimed(), price);
         if sellable.is_positive() {
-            return if ready { Step::SellNow { qty: sellable } } else { Step::Wait };
+            return if ready { Step::SellNow { qty: sellable } } else { self.guard_meanwhile(scene, cover, sellable) };
         }
         // Too little to sell and nothing on its way.
         let over = cover.guards.is_empty() && !scene.instrument.tradable(held, price).is_positive();
         if over { Step::Close { reason } } else { Step::Wait }
     }
 
-    /// The position stays guarded while it is offered: the guard's target moves to the price that it is offered at.
+    /// Where sales are refused again and again the next try may be minutes away: until then the venue guards what is left.
+    fn guard_meanwhile(&mut self, scene: &Scene, cover: &Cover, qty: Qty) -> Step {
+        let (Some(target), Some(stop), Some(touch)) = (self.target, self.stop, scene.touch) else { return Step::Wait };
+        let tried = self.guarded_at.is_some_and(|at| scene.now.since(at) < GUARD_AGAIN);
+        if self.refusals < 2 || tried || !cover.guards.is_empty() || touch.bid <= stop || touch.bid >= target {
+            return Step::Wait;
+        }
+        self.guarded_at = Some(scene.now);
+        Step::Protect { qty, target, stop }
+    }
+
+    /// The position is offered as the target of its guard. Each move of the offer costs two ways to the venue without a guard: a pair can
+    /// not be replaced in one request.
     fn drive_patience(&mut self, scene: &Scene, cover: &Cover, touch: Touch, reason: ExitReason) -> Step {
         let held = self.held();
         let stop = self.stop.unwrap_or_default();
         let sellable = scene.instrument.tradable(held, stop);
         if !sellable.is_positive() {
-            return if cover.guards.is_empty() { Step::Close { reason } } else { Step::Wait };
+            return match cover.guards.iter().find(|g| !g.awaited) {
+                _ if cover.guards.is_empty() => Step::Close { reason },
+                Some(rest) => Step::Cancel(rest.by),
+                None => Step::Wait,
+            };
         }
         let Some(price) = self.exit_price else { return Step::QuoteExit { qty: sellable } };
         if let Some(other) = cover.guards.iter().find(|g| g.target != Some(price) && !g.awaited) {

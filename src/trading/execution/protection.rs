@@ -2,7 +2,8 @@
 //!
 //! A guard is a pair of which one cancels the other. It protects while its stop lives and its target has not begun to fill (the venue ends
 //! the stop then); it claims its coins as long as any of it may trade, so that nothing is sold twice. A guard of which the venue has never
-//! spoken claims them for a few seconds only: should it live after all, its coins are locked there, and a second sale of them is refused.
+//! spoken claims them for a few seconds only, where the account holds no other coins of this kind: should it live after all, its coins are
+//! locked there, and a second sale of them is refused.
 
 use super::order::{Leg, Listed, Order, Purpose};
 use super::orders::Orders;
@@ -52,8 +53,9 @@ pub struct Cover {
 }
 
 impl Cover {
+    /// `doubted_at`: the present moment, where the account holds no coins but ours, so that a sale too many is refused.
     #[must_use]
-    pub fn of(orders: &Orders, symbol: Symbol, now: Timestamp) -> Self {
+    pub fn of(orders: &Orders, symbol: Symbol, doubted_at: Option<Timestamp>) -> Self {
         let mut groups: Vec<(Option<ClientOrderId>, Vec<&Order>)> = Vec::new();
         for order in orders.live_of(symbol).filter(|o| o.new.side == Side::Sell && !orders.is_pending(o)) {
             let list = order.listed.map(|listed| listed.list);
@@ -62,7 +64,7 @@ impl Cover {
                 None => groups.push((list, vec![order])),
             }
         }
-        let guards = groups.into_iter().filter_map(|(list, legs)| guard(orders, list, &legs, now));
+        let guards = groups.into_iter().filter_map(|(list, legs)| guard(orders, list, &legs, doubted_at));
         Self { guards: guards.collect() }
     }
 
@@ -101,7 +103,7 @@ pub(super) fn slack(held: Qty) -> Qty {
     Qty::from_raw(held.raw() / 200)
 }
 
-fn guard(orders: &Orders, list: Option<ClientOrderId>, legs: &[&Order], now: Timestamp) -> Option<Guard> {
+fn guard(orders: &Orders, list: Option<ClientOrderId>, legs: &[&Order], doubted_at: Option<Timestamp>) -> Option<Guard> {
     let of = |leg| orders.all.values().find(|o| list.is_some() && o.listed == list.map(|list| Listed { list, leg }));
     // One filled: the venue ends the other by itself.
     if [of(Leg::Above), of(Leg::Below)].into_iter().flatten().any(|o| o.state == OrderState::Filled) {
@@ -111,7 +113,8 @@ fn guard(orders: &Orders, list: Option<ClientOrderId>, legs: &[&Order], now: Tim
     let first = begun.or(legs.first())?;
     let target_begun = begun.is_some_and(|o| o.purpose == Purpose::Target);
     let most = legs.iter().map(|o| o.remaining()).max().unwrap_or_default();
-    let doubted = legs.iter().all(|o| o.order_id.is_none() && now.since(o.created) >= DOUBTED_AFTER);
+    let unheard = |o: &&Order, now: Timestamp| o.order_id.is_none() && o.filled.is_zero() && now.since(o.created) >= DOUBTED_AFTER;
+    let doubted = doubted_at.is_some_and(|now| legs.iter().all(|o| unheard(o, now)));
     let is_live = |o: &Order| matches!(o.state, OrderState::Open | OrderState::PartiallyFilled);
     Some(Guard {
         by: first.new.id,

@@ -38,6 +38,7 @@ fn trade() -> Trade {
         hold: Span::from_secs(45),
         exploration: false,
         gross_bps: 0.0,
+        net_bps: 0.0,
     };
     let decided = Decided { number: 1, at: at(0), touch: touch("100").unwrap(), regime: Regime::Range, vector: Vec::new() };
     Trade::new("BTCUSDT".parse().unwrap(), decided, plan, &rules())
@@ -57,13 +58,14 @@ struct Desk {
     maker: MakerRules,
     /// The venue says nothing.
     silent: bool,
+    alone: bool,
 }
 
 impl Desk {
     /// Leaves at the market, whatever the reason.
     fn new() -> Self {
         let maker = MakerRules { enabled: false, ..MakerRules::default() };
-        Self { trade: trade(), orders: Orders::default(), sequence: 0, steps: Vec::new(), maker, silent: false }
+        Self { trade: trade(), orders: Orders::default(), sequence: 0, steps: Vec::new(), maker, silent: false, alone: true }
     }
 
     /// Bought as a whole at 100, guarded by 3 and 4.
@@ -81,8 +83,15 @@ impl Desk {
     fn see(&mut self, ms: i64, bid: &str) -> &mut Self {
         loop {
             let (instrument, rules, maker) = (instrument(), rules(), self.maker.clone());
-            let scene =
-                Scene { now: at(ms), touch: touch(bid), instrument: &instrument, orders: &self.orders, rules: &rules, maker: &maker };
+            let scene = Scene {
+                now: at(ms),
+                touch: touch(bid),
+                instrument: &instrument,
+                orders: &self.orders,
+                rules: &rules,
+                maker: &maker,
+                alone: self.alone,
+            };
             let step = self.trade.drive(&scene);
             let symbol = self.trade.symbol;
             match step {
@@ -213,7 +222,7 @@ impl Desk {
     }
 
     fn cover(&self) -> Cover {
-        Cover::of(&self.orders, self.trade.symbol, at(0))
+        Cover::of(&self.orders, self.trade.symbol, None)
     }
 }
 
@@ -309,6 +318,12 @@ fn a_guard_of_which_nothing_is_heard_stops_no_sale_for_long() {
     assert_eq!(desk.steps[1..], ["1010 target 5 1 @ 101 / 99.5"], "it may be there, and its coins with it");
     desk.see(6_009, "99.4").see(6_010, "99.4");
     assert_eq!(desk.steps[2..], ["6010 exit 7 1"], "should it be there after all, the venue refuses");
+    let mut with_others = Desk::holding();
+    with_others.alone = false;
+    with_others.canceled(3, 1_000);
+    with_others.silent = true;
+    with_others.see(1_010, "100").see(2_000, "99.4").see(60_000, "99.4");
+    assert_eq!(with_others.steps.len(), 2, "somebody else's coins would be sold");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | entering | maker order at the touch with its guard behind it, re-quoted when the market moves away | at the deadline: cancel, taker for the rest if allowed |
 //! | holding | target and stop rest at the venue as one guard; clock and guard are watched here | sold there, hold limit, signal, flatten |
-//! | exiting | each guard is replaced by a sale, so nothing is sold twice and nothing stands unguarded longer than one request | nothing sellable is left |
+//! | exiting | offered first where there is time; then each guard is replaced by a sale in one request, so nothing is sold twice | nothing sellable is left |
 //!
 //! A part that was bought while the rest still rests has no guard yet (the venue sets one only behind the whole): after a moment the rest is
 //! cancelled, the part gets a guard of its own, and the rest is quoted anew. While anything is unguarded its stop is watched here.
@@ -56,6 +56,9 @@ pub struct Plan {
     /// Expected return before costs over the whole holding time, bps.
     #[serde(default)]
     pub gross_bps: f64,
+    /// The same after costs: how far the market may run away before an entry is given up.
+    #[serde(default)]
+    pub net_bps: f64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -183,6 +186,9 @@ pub struct Trade {
     pub(super) exit_price: Option<Price>,
     #[serde(default)]
     pub(super) patient_until: Option<Timestamp>,
+    /// When a guard was placed last because sales are refused.
+    #[serde(default)]
+    pub(super) guarded_at: Option<Timestamp>,
 }
 
 /// What a trade looks at when it is driven.
@@ -195,6 +201,8 @@ pub struct Scene<'a> {
     pub orders: &'a Orders,
     pub rules: &'a ExecutionRules,
     pub maker: &'a MakerRules,
+    /// The account holds no coins of this market but ours: what would be sold twice is refused there.
+    pub alone: bool,
 }
 
 impl Trade {
@@ -233,6 +241,7 @@ impl Trade {
             schedule: Vec::new(),
             exit_price: None,
             patient_until: None,
+            guarded_at: None,
         }
     }
 
@@ -246,7 +255,7 @@ impl Trade {
 
     /// What to do now.
     pub fn drive(&mut self, scene: &Scene) -> Step {
-        let cover = Cover::of(scene.orders, self.symbol, scene.now);
+        let cover = Cover::of(scene.orders, self.symbol, scene.alone.then_some(scene.now));
         self.exposed_since = exposed_since(self.exposed_since, self.exposed(&cover, scene.instrument), scene.now);
         let beyond = scene.touch.is_some_and(|t| self.stop.is_some_and(|stop| t.bid <= stop));
         self.stop_seen = beyond.then(|| self.stop_seen.unwrap_or(scene.now));
@@ -276,7 +285,10 @@ impl Trade {
         if purpose == Purpose::Entry {
             self.working = Some(id);
         }
-        self.last_sent = Some(now);
+        // A guard that is placed while sales are refused puts off no sale.
+        if purpose != Purpose::Target || !self.is_hurried() {
+            self.last_sent = Some(now);
+        }
     }
 
     /// The resting order stays where it is in this market.

@@ -148,7 +148,7 @@ impl Case {
             }
             assert_eq!(seen.remaining().is_zero(), seen.is_final() || full, "case {case}, order {which}");
         }
-        let cover = Cover::of(&self.orders, symbol(), self.now);
+        let cover = Cover::of(&self.orders, symbol(), Some(self.now));
         assert!(cover.stopped() <= cover.claimed(), "case {case}: what is guarded is claimed");
         let resting: Qty = self.orders.live_of(symbol()).filter(|o| o.new.side == Side::Sell).map(Order::remaining).sum();
         assert!(cover.claimed() <= resting, "case {case}: a pair claims its coins once");

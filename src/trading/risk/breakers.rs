@@ -63,6 +63,9 @@ pub struct Breakers {
     venue_errors: VecDeque<Timestamp>,
     #[serde(default)]
     unprotected: Unprotected,
+    /// Capital that a drawdown is a share of, where not the whole account is at work.
+    #[serde(skip)]
+    measure: Option<Money>,
 }
 
 /// Money in the market without protection at the exchange, and for how long.
@@ -122,6 +125,12 @@ impl Breakers {
                 Some(reason)
             }
         }
+    }
+
+    /// A run begins: drawdowns are shares of this capital, and nobody knows what was protected while nobody looked.
+    pub fn begin(&mut self, measure: Option<Money>) {
+        self.measure = measure;
+        self.unprotected.open = None;
     }
 
     /// A trade ended with `net`: a breach at the next mark needs no second one.
@@ -228,11 +237,11 @@ impl Breakers {
         (self.losing_streak, self.last_loss)
     }
 
-    /// The fall from the peak.
+    /// The fall from the peak, as a share of it, or of the capital at work where that is less.
     #[must_use]
     pub fn drawdown(&self) -> Option<Bps> {
         let peak = self.peak?;
-        Some((peak - self.equity?).ratio_bps(peak))
+        Some((peak - self.equity?).ratio_bps(self.measure.map_or(peak, |capital| capital.min(peak))))
     }
 
     #[must_use]

@@ -13,7 +13,7 @@ use super::http::backoff;
 use super::orders;
 use super::outbox::Outbox;
 use super::rest::RestClient;
-use super::rest_account::{OpenOrders, TradesOf};
+use super::rest_account::{OpenOrders, OrdersOf, TradesOf};
 use crate::domain::{Asset, Balance, ClientOrderId, OrderId, Qty, Symbol, TradeId};
 use crate::protocol::{VenueEvent, VenueOrder};
 
@@ -48,14 +48,22 @@ pub(super) struct Account {
 }
 
 impl Account {
-    pub fn new(rest: RestClient, desk: Desk, out: Outbox, symbols: Vec<Symbol>, carried: Vec<(ClientOrderId, Symbol)>) -> Self {
+    pub fn new(
+        rest: RestClient,
+        desk: Desk,
+        out: Outbox,
+        symbols: Vec<Symbol>,
+        carried: &[(ClientOrderId, Symbol)],
+        known_trades: &[(Symbol, TradeId)],
+    ) -> Self {
+        let told = known_trades.iter().map(|(symbol, last)| (*symbol, Told { since: Some(TradeId(last.0 + 1)), ..Told::default() }));
         Self {
             rest,
             out,
             desk,
             symbols,
-            live: Mutex::new(carried.into_iter().collect()),
-            told: Mutex::new(BTreeMap::new()),
+            live: Mutex::new(carried.iter().copied().collect()),
+            told: Mutex::new(told.collect()),
             asking: Mutex::new(BTreeSet::new()),
             stating: AtomicBool::new(false),
             watched: Mutex::new(BTreeSet::new()),
@@ -280,6 +288,7 @@ impl Account {
         for (symbol, from) in since {
             let trades = self.rest.my_trades(symbol, TradesOf::From(from)).await?;
             let last = trades.last().map(|trade| trade.trade_id);
+            self.learn_orders(symbol, trades.iter().map(|trade| trade.order_id)).await?;
             for trade in trades {
                 let missed = self.told().get(&symbol).and_then(|told| told.missed(trade.order_id, trade.trade_id));
                 if let Some(id) = missed {
@@ -289,6 +298,24 @@ impl Account {
             }
             if let Some(told) = self.told().get_mut(&symbol) {
                 told.since = told.since.max(last);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Account {
+    /// Whose orders these are, where nothing was told of them: a run that ended without a word may have placed them.
+    async fn learn_orders(&self, symbol: Symbol, orders: impl Iterator<Item = OrderId>) -> Result<(), ClientError> {
+        let unknown = {
+            let told = self.told();
+            let known = told.get(&symbol);
+            orders.filter(|id| known.is_none_or(|market| !market.orders.contains_key(id))).min()
+        };
+        let Some(first) = unknown else { return Ok(()) };
+        for order in self.rest.all_orders(symbol, OrdersOf::From(first)).await? {
+            if let Some(id) = order.id {
+                self.told().entry(symbol).or_default().order(order.order_id, id);
             }
         }
         Ok(())

@@ -23,7 +23,7 @@ use super::stop::{Stop, Stopper, stop};
 use super::stream_rules::StreamRules;
 use super::user_stream::UserStream;
 use super::user_wire::QuoteAssets;
-use crate::domain::{ClientOrderId, FeeRates, Instrument, Symbol};
+use crate::domain::{ClientOrderId, FeeRates, Instrument, Symbol, TradeId};
 use crate::protocol::{Event, Request, VenueEvent};
 
 const PROBE_EVERY: Duration = Duration::from_secs(30);
@@ -43,6 +43,8 @@ pub struct GatewayConfig {
     pub symbols: Vec<Symbol>,
     /// Orders of earlier runs whose end is not known.
     pub carried_orders: Vec<(ClientOrderId, Symbol)>,
+    /// The newest trade of each market that earlier runs booked: what came after it is asked for at the start.
+    pub known_trades: Vec<(Symbol, TradeId)>,
     /// Fees until (or unless) the account's own are known.
     pub default_fees: FeeRates,
     /// The box's clock, the same that stamps events.
@@ -70,7 +72,8 @@ impl Gateway {
         let out = Outbox(events);
         let mut standing = JoinSet::new();
         let desk = Desk::open(if config.credentials.is_some() { sending.transport } else { OrderTransport::Rest }, &rest, &mut standing);
-        let account = Arc::new(Account::new(rest.clone(), desk, out.clone(), config.symbols.clone(), config.carried_orders.clone()));
+        let account =
+            Arc::new(Account::new(rest.clone(), desk, out.clone(), config.symbols.clone(), &config.carried_orders, &config.known_trades));
         let (snapshots, wanted) = mpsc::channel(SNAPSHOT_REQUESTS);
         let (stopper, stop) = stop();
         let (symbols, rules) = (config.symbols.clone(), config.streams.clone());
@@ -324,6 +327,7 @@ mod tests {
             credentials,
             symbols: vec!["BTCUSDT".parse().unwrap()],
             carried_orders: vec![(OURS, "BTCUSDT".parse().unwrap())],
+            known_trades: Vec::new(),
             default_fees: FEES,
             clock: monotonic_clock(),
             streams: StreamRules { silent_after: stale_after, ..StreamRules::default() },

@@ -138,7 +138,7 @@ async fn a_question_that_waits_is_not_joined_by_others_about_the_same_order() {
     .await;
     let rest = venue.client();
     let (events, mut told) = tokio::sync::mpsc::channel(64);
-    let account = account::Account::new(rest.clone(), Desk::Rest(rest), Outbox(events), vec![order().symbol], Vec::new());
+    let account = account::Account::new(rest.clone(), Desk::Rest(rest), Outbox(events), vec![order().symbol], &[], &[]);
     let ask = || account.query(order().id, order().symbol);
     tokio::join!(ask(), ask(), ask(), ask());
     assert_eq!(venue.seen(ORDER).len(), 2, "one question, asked again after the ban");
@@ -157,7 +157,7 @@ async fn an_unknown_placement_is_asked_about_and_never_sent_again() {
     .await;
     let rest = venue.client();
     let (events, mut told) = tokio::sync::mpsc::channel(64);
-    let account = account::Account::new(rest.clone(), Desk::Rest(rest), Outbox(events), vec![order().symbol], Vec::new());
+    let account = account::Account::new(rest.clone(), Desk::Rest(rest), Outbox(events), vec![order().symbol], &[], &[]);
     account.place(order(), true).await;
     for _ in 0..3 {
         account.query(order().id, order().symbol).await;

@@ -353,6 +353,7 @@ impl Running {
             credentials: Some(Credentials::new("key", "secret")),
             symbols,
             carried_orders: vec![],
+            known_trades: vec![],
             default_fees: FeeRates { maker: Bps::from_bps(10), taker: Bps::from_bps(10) },
             clock: monotonic_clock(),
             streams,
