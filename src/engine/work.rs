@@ -30,8 +30,8 @@ impl Engine {
             let step = trade.drive(&scene);
             let phases = (phase, trade.phase);
             self.note_phases(symbol, phases);
-            // Until the venue has stated the account, what was sent before the last stop may have done it already.
-            if !self.met && !matches!(step, Step::Cancel(_)) {
+            // Until the venue has stated the account, what was sent before the last stop may have sold it already.
+            if !self.met && matches!(step, Step::Protect { .. } | Step::Replace { .. } | Step::SellNow { .. }) {
                 return refused;
             }
             match step {

@@ -5,6 +5,8 @@ use super::protection::{Cover, slack};
 use super::trade::{Phase, Scene, Step, Touch, Trade};
 use crate::domain::{ExitReason, Qty, Span};
 
+/// A pause that is worth a guard: longer than the word of the venue about it may take.
+const WORTH_GUARDING: Span = Span::from_secs(6);
 /// Between two guards that are placed while sales are refused.
 const GUARD_AGAIN: Span = Span::from_secs(10);
 
@@ -63,8 +65,10 @@ impl Trade {
     /// Where sales are refused again and again the next try may be minutes away: until then the venue guards what is left.
     fn guard_meanwhile(&mut self, scene: &Scene, cover: &Cover, qty: Qty) -> Step {
         let (Some(target), Some(stop), Some(touch)) = (self.target, self.stop, scene.touch) else { return Step::Wait };
+        let next =
+            self.last_sent.map_or(Span::ZERO, |sent| Span::from_millis(i64::from(self.exit_pause_ms(scene.rules))) - scene.now.since(sent));
         let tried = self.guarded_at.is_some_and(|at| scene.now.since(at) < GUARD_AGAIN);
-        if self.refusals < 2 || tried || !cover.guards.is_empty() || touch.bid <= stop || touch.bid >= target {
+        if next < WORTH_GUARDING || tried || !cover.guards.is_empty() || touch.bid <= stop || touch.bid >= target {
             return Step::Wait;
         }
         self.guarded_at = Some(scene.now);

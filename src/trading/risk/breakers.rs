@@ -39,6 +39,9 @@ pub enum HaltReason {
 pub struct Breakers {
     /// The highest marked equity.
     peak: Option<Money>,
+    /// Since when the equity stands above the peak, and the lowest of it since.
+    #[serde(default)]
+    rise: Option<(Timestamp, Money)>,
     day: Option<i64>,
     day_start: Option<Money>,
     /// What today's loss counts from: the day's start, or the equity at which a daily-loss halt was lifted.
@@ -99,7 +102,7 @@ impl Breakers {
             self.day_start = Some(equity);
             self.loss_base = Some(equity);
         }
-        self.peak = Some(self.peak.map_or(equity, |peak| peak.max(equity)));
+        self.raise_peak(at, equity);
         while self.minutes.front().is_some_and(|(minute, _)| at.since(*minute) > HOUR) {
             self.minutes.pop_front();
         }
@@ -125,6 +128,23 @@ impl Breakers {
                 Some(reason)
             }
         }
+    }
+
+    /// One good tick is no peak, as one bad one is no breach: the level must hold for a second.
+    fn raise_peak(&mut self, at: Timestamp, equity: Money) {
+        let Some(peak) = self.peak else {
+            self.peak = Some(equity);
+            return;
+        };
+        self.rise = match self.rise {
+            _ if equity <= peak => None,
+            None => Some((at, equity)),
+            Some((since, lowest)) if at.since(since).millis() < 1_000 => Some((since, lowest.min(equity))),
+            Some((_, lowest)) => {
+                self.peak = Some(lowest.min(equity));
+                Some((at, equity))
+            }
+        };
     }
 
     /// A run begins: drawdowns are shares of this capital, and nobody knows what was protected while nobody looked.
@@ -202,6 +222,7 @@ impl Breakers {
 
     /// Money came from outside (negative: it left): neither a profit nor a loss.
     pub fn shift(&mut self, amount: Money) {
+        self.rise = None;
         for reference in [&mut self.peak, &mut self.day_start, &mut self.loss_base, &mut self.equity] {
             *reference = reference.map(|held| held + amount);
         }
@@ -301,6 +322,15 @@ mod tests {
     fn one_bad_mark_halts_nobody() {
         let (_, halts) = run(&[(0, "10000"), (10, "5000"), (11, "10000"), (12, "5000"), (13, "10000")]);
         assert!(halts.is_empty());
+    }
+
+    #[test]
+    fn one_good_mark_is_no_peak() {
+        let (spike, halts) = run(&[(0, "10000"), (10, "20000"), (11, "10000"), (12, "9990"), (14, "9990")]);
+        assert!(halts.is_empty());
+        assert_eq!(spike.drawdown(), Some(Bps::from_bps(10)));
+        let (risen, _) = run(&[(0, "10000"), (10, "10200"), (11, "10100"), (12, "10000")]);
+        assert_eq!(risen.drawdown(), Some(Money::from_raw(100).ratio_bps(Money::from_raw(10_100))));
     }
 
     #[test]

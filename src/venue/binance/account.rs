@@ -56,7 +56,7 @@ impl Account {
         carried: &[(ClientOrderId, Symbol)],
         known_trades: &[(Symbol, TradeId)],
     ) -> Self {
-        let told = known_trades.iter().map(|(symbol, last)| (*symbol, Told { since: Some(TradeId(last.0 + 1)), ..Told::default() }));
+        let told = known_trades.iter().map(|(symbol, last)| (*symbol, Told { since: Some(TradeId(last.0 + 1)), earlier: true, ..Told::default() }));
         Self {
             rest,
             out,
@@ -305,12 +305,12 @@ impl Account {
 }
 
 impl Account {
-    /// Whose orders these are, where nothing was told of them: a run that ended without a word may have placed them.
+    /// Whose orders these are, once after a start: an earlier run that ended without a word may have placed them.
     async fn learn_orders(&self, symbol: Symbol, orders: impl Iterator<Item = OrderId>) -> Result<(), ClientError> {
         let unknown = {
             let told = self.told();
-            let known = told.get(&symbol);
-            orders.filter(|id| known.is_none_or(|market| !market.orders.contains_key(id))).min()
+            let known = told.get(&symbol).filter(|market| market.earlier);
+            known.and_then(|market| orders.filter(|id| !market.orders.contains_key(id)).min())
         };
         let Some(first) = unknown else { return Ok(()) };
         for order in self.rest.all_orders(symbol, OrdersOf::From(first)).await? {
@@ -318,6 +318,7 @@ impl Account {
                 self.told().entry(symbol).or_default().order(order.order_id, id);
             }
         }
+        self.told().entry(symbol).or_default().earlier = false;
         Ok(())
     }
 }
@@ -327,6 +328,8 @@ impl Account {
 struct Told {
     /// The trade that the next comparison begins at.
     since: Option<TradeId>,
+    /// It is an earlier run's, whose orders are not known here.
+    earlier: bool,
     orders: BTreeMap<OrderId, ClientOrderId>,
     trades: BTreeSet<TradeId>,
 }
