@@ -107,7 +107,7 @@ impl Engine {
                 side: o.new.side,
                 qty: o.new.qty,
                 filled: o.filled,
-                price: o.new.kind.price(),
+                price: o.new.kind.price().or(o.new.kind.stop()),
                 state: o.state,
                 age: self.now.since(o.created),
                 purpose: if self.orders.is_pending(o) { format!("{} (waits)", o.purpose) } else { o.purpose.to_string() },

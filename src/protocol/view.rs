@@ -173,7 +173,7 @@ pub struct OrderView {
     pub side: Side,
     pub qty: Qty,
     pub filled: Qty,
-    /// `None` for a market order.
+    /// The limit, or the price that sets the order off; `None` for a market order.
     pub price: Option<Price>,
     pub state: OrderState,
     pub age: Span,

@@ -56,7 +56,9 @@ impl Account {
         carried: &[(ClientOrderId, Symbol)],
         known_trades: &[(Symbol, TradeId)],
     ) -> Self {
-        let told = known_trades.iter().map(|(symbol, last)| (*symbol, Told { since: Some(TradeId(last.0 + 1)), earlier: true, ..Told::default() }));
+        let told = known_trades
+            .iter()
+            .map(|(symbol, last)| (*symbol, Told { since: Some(TradeId(last.0 + 1)), earlier: true, ..Told::default() }));
         Self {
             rest,
             out,

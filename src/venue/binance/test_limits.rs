@@ -7,7 +7,7 @@ use super::outbox::Outbox;
 use super::test_venue::{Answer, KEY, SECRET, Seen, TestVenue, fail, ok};
 use super::tests::{ORDER, PLACED, TIME, order};
 use super::*;
-use crate::domain::{Bps, FeeRates, OrderKind, OrderStatus, Timestamp};
+use crate::domain::{Bps, FeeRates, OrderKind, OrderStatus, Timestamp, TradeId};
 use crate::protocol::{Event, FailureKind, VenueEvent, VenueRefusal};
 
 const FEES: FeeRates = FeeRates { maker: Bps::from_bps(10), taker: Bps::from_bps(10) };
@@ -268,4 +268,48 @@ async fn a_clock_ten_seconds_off_is_found_and_requests_are_never_dated_ahead() {
     let offset = client.sample_clock().await.unwrap().offset.millis();
     assert!((offset - 10_000).abs() < 1_000, "{offset}");
     assert!(Timestamp::from_millis(server_now()).since(client.venue_now()).millis().abs() < 1_000);
+}
+
+#[tokio::test]
+async fn what_traded_after_an_earlier_run_fell_silent_is_told_by_whose_order_it_is() {
+    let row = |id: u64, order: u64| {
+        format!(
+            r#"{{"symbol":"BTCUSDT","id":{id},"orderId":{order},"price":"100","qty":"1","commission":"0","commissionAsset":"USDT","time":5,
+            "isBuyer":false,"isMaker":false}}"#
+        )
+    };
+    let order = |id: u64, client: &str| {
+        format!(
+            r#"{{"symbol":"BTCUSDT","orderId":{id},"orderListId":-1,"clientOrderId":"{client}","price":"0","origQty":"1","executedQty":"1",
+            "status":"FILLED","side":"SELL","time":5,"updateTime":5}}"#
+        )
+    };
+    let trades = format!("[{},{}]", row(71, 28), row(72, 99));
+    let orders = format!("[{},{}]", order(28, "h000000000000001f-2a"), order(99, "web_1"));
+    let venue = TestVenue::start(move |seen, _| match seen.path.as_str() {
+        "/api/v3/openOrders" => ok("[]"),
+        "/api/v3/account" => ok(r#"{"balances":[]}"#),
+        "/api/v3/myTrades" => ok(trades.clone()),
+        "/api/v3/allOrders" => ok(orders.clone()),
+        _ => fail(404, "unexpected"),
+    })
+    .await;
+    let rest = venue.client();
+    let (events, mut told) = tokio::sync::mpsc::channel(64);
+    let symbol = super::tests::order().symbol;
+    let account = account::Account::new(rest.clone(), Desk::Rest(rest), Outbox(events), vec![symbol], &[], &[(symbol, TradeId(70))]);
+    account.user_stream_up();
+    tokio::select! {
+        () = account.keep_reconciled() => {}
+        () = account.reconciled_once() => {}
+    }
+    let mut fills = Vec::new();
+    while let Ok(Event::Venue(event)) = told.try_recv() {
+        if let VenueEvent::Fill(fill) = event {
+            fills.push((fill.trade_id.0, fill.id.to_string()));
+        }
+    }
+    assert_eq!(fills, [(71, "h000000000000001f-2a".to_owned())], "72 is another program's");
+    assert_eq!(venue.seen("/api/v3/myTrades")[0].param("fromId"), Some("71"));
+    assert_eq!(venue.seen("/api/v3/allOrders").len(), 1);
 }
