@@ -177,11 +177,12 @@ impl Site {
 
     /// A life that ends in order: three ways to count the money agree, and the file says what the exchange says.
     fn settle(&self, kill: u32) -> (usize, String) {
-        let output = trader(self.folder.path(), &self.exchange, "6s").stderr(Stdio::inherit()).output().unwrap();
+        let output = trader(self.folder.path(), &self.exchange, "12s").stderr(Stdio::inherit()).output().unwrap();
         assert!(output.status.success());
         let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         let pnl = ["net_pnl", "ledger_net_pnl", "venue_net_pnl"].map(|key| summary[key].as_str().map(str::to_owned));
-        assert!(pnl[0].is_some() && pnl[0] == pnl[1] && pnl[1] == pnl[2], "after kill {kill}: {pnl:?}");
+        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(pnl[0].is_some() && pnl[0] == pnl[1] && pnl[1] == pnl[2], "after kill {kill}: {pnl:?} {told}");
         assert_eq!(summary["halts"], 0, "nothing to halt about");
         let truth = self.runtime.block_on(truth(&self.client, &symbols()));
         let net = pnl[0].as_deref().unwrap_or("?");
@@ -214,7 +215,7 @@ fn a_killed_trader_finds_its_orders_and_money_again_and_leaves_nothing_unguarded
     let together = if kills < 20 { 1 } else { 10 };
     for kill in 1..=kills {
         // Short lives end in the start-up and its reconciliation, long ones among open trades.
-        let guards = desk.life(Duration::from_millis(300 + dice.below(12_000)));
+        let guards = desk.life(Duration::from_millis(300 + dice.below(8_000)));
         holding += u32::from(guards.held >= 6.0);
         exposed += u32::from(guards.exposed > 0.0);
         assert!(guards.exposed == 0.0 || guards.part_bought, "kill {kill}: nobody guards {guards:?}");
