@@ -71,6 +71,7 @@ pub fn settings() -> Settings {
             exit_retry_ms: 500,
             cover_after_ms: 1_000,
             stop_patience_ms: 1_000,
+            offer_exits: false,
         },
         maker: MakerRules::default(),
         decision: DecisionRules {

@@ -21,6 +21,9 @@ const FAULTS: [(&str, &str); 6] = [
     ("user stream breaks", r#"[{"fault":"disconnect","on":"user_streams","times":1}]"#),
 ];
 
+/// Fees that make entries rest instead of taking.
+const REBATE: [&str; 4] = ["--set", "venue.maker_fee_bps=-2", "--set", "venue.taker_fee_bps=10"];
+
 struct Killed(Child);
 
 impl Drop for Killed {
@@ -41,8 +44,12 @@ struct Site {
 
 fn start() -> Site {
     let folder = tempfile::tempdir().unwrap();
-    let mut exchange =
-        Command::new(env!("CARGO_BIN_EXE_huracan")).args(["exchange", "--json", "--seed", "12"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut exchange = Command::new(env!("CARGO_BIN_EXE_huracan"))
+        .args(["exchange", "--json", "--seed", "12"])
+        .args(REBATE)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut line = String::new();
     BufReader::new(exchange.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let ready: serde_json::Value = serde_json::from_str(&line).unwrap();

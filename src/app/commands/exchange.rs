@@ -68,7 +68,8 @@ fn server_config(context: &Context, args: ExchangeArgs) -> Outcome<ServerConfig>
         // There is history to learn from before the market begins to be watched; a kept state knows where its market began.
         let days = i64::from(config.demo.history_days) + 1;
         let origin = clock::now() - Span::from_secs(days * 86_400);
-        let flow = FlowConfig { edge: config.demo.edge, ..FlowConfig::usual(seed, origin) };
+        let mut flow = FlowConfig { edge: config.demo.edge, ..FlowConfig::usual(seed, origin) };
+        flow.symbols.iter_mut().for_each(|s| s.instrument.fees = config.fees());
         (MarketSource::Synthetic(flow), ServerConfig::usual_balances())
     } else {
         let instruments = instruments(context, &args.replay)?;

@@ -18,7 +18,7 @@ impl Trade {
         // What was refused so far were guards; leaving begins at its own pace.
         self.refusals = 0;
         self.requotes = 0;
-        let patient = scene.maker.enabled && matches!(reason, ExitReason::HoldLimit | ExitReason::Signal);
+        let patient = scene.maker.enabled && scene.rules.offer_exits && matches!(reason, ExitReason::HoldLimit | ExitReason::Signal);
         let patience = Span::from_millis(i64::from(scene.rules.entry_deadline_ms));
         self.patient_until = patient.then(|| scene.now + patience);
         self.drive_exit(scene, cover, reason)

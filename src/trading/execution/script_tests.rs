@@ -18,6 +18,7 @@ fn rules() -> ExecutionRules {
         exit_retry_ms: 500,
         cover_after_ms: 1_000,
         stop_patience_ms: 1_000,
+        offer_exits: true,
     }
 }
 

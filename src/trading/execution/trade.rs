@@ -38,6 +38,10 @@ pub struct ExecutionRules {
     /// How long the market may stand beyond a stop that the venue guards before the position is sold from here, milliseconds.
     #[serde(default = "one_second")]
     pub stop_patience_ms: u32,
+    /// Leaving without hurry is first offered as maker. The pair that guards the position is cancelled and placed again for it and for each
+    /// move of it: in between, for two ways to the venue, nothing guards.
+    #[serde(default)]
+    pub offer_exits: bool,
 }
 
 const fn one_second() -> u32 {
