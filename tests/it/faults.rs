@@ -216,7 +216,8 @@ fn every_fault() -> Vec<(&'static str, FaultRule)> {
     use FaultDoor::{MarketStreams, Rest, UserStreams};
     let rule = FaultRule::new;
     let btc: Symbol = "BTCUSDT".parse().unwrap();
-    let placing = |fault: Fault| rule(fault).on(Rest).request("POST", "order");
+    // Lists and replacements are placements, too.
+    let placing = |fault: Fault| rule(fault).on(Rest).request("POST", "order*");
     let cancelling = |fault: Fault| rule(fault).on(Rest).request("DELETE", "order");
     let malformed = |form| Malformed { form };
     vec![
