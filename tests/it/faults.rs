@@ -8,14 +8,17 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use huracan::domain::{BookSnapshot, Interval, MarketData, MarketUpdate, OrderId, Qty, RunId, Span, Symbol, Timestamp, TradeId};
+use huracan::domain::{
+    BookSnapshot, Bps, FeeRates, Interval, MarketData, MarketUpdate, OrderId, Qty, RunId, Span, Symbol, Timestamp, TradeId,
+};
 use huracan::engine::{Engine, Settings};
 use huracan::market::OrderBook;
+use huracan::matching::flow::FlowConfig;
 use huracan::protocol::{Command, Effect, Event, Learned, ModelRole, OrderState, Record, Request, RunOpened, Stamp, TradingState, WarmUp};
 use huracan::venue::binance::{
     Credentials, Endpoint, Gateway, GatewayConfig, LocalClock, Requests, RestClient, StreamRules, TradesOf, monotonic_clock,
 };
-use huracan::venue::exchange::{ExchangeServer, Fault, FaultDoor, FaultRule, Form, Phase, Running};
+use huracan::venue::exchange::{ExchangeServer, Fault, FaultDoor, FaultRule, Form, MarketSource, Phase, Running, ServerConfig};
 use tokio::sync::mpsc;
 
 use crate::desk;
@@ -40,7 +43,17 @@ fn settings() -> Settings {
     settings.limits.max_data_age_ms = 3_000;
     settings.limits.max_clock_drift_ms = 60_000;
     settings.execution.entry_deadline_ms = 1_500;
+    // More cancels to go wrong.
+    settings.execution.offer_exits = true;
     settings
+}
+
+/// An exchange whose fees make entries rest, so that there is something to cancel.
+fn listed(seed: u64, origin: Timestamp) -> ServerConfig {
+    let mut flow = FlowConfig::usual(seed, origin);
+    let (maker, taker) = (Bps::from_bps(-2), Bps::from_bps(10));
+    flow.symbols.iter_mut().for_each(|s| s.instrument.fees = FeeRates { maker, taker });
+    ServerConfig { market: MarketSource::Synthetic(flow), ..ServerConfig::synthetic(seed, origin) }
 }
 
 /// The trader: an engine whose requests go out through the client, and what it was told.
@@ -89,10 +102,7 @@ impl Trader {
             symbols: settings.symbols.clone(),
             carried_orders: Vec::new(),
             known_trades: Vec::new(),
-            default_fees: huracan::domain::FeeRates {
-                maker: huracan::domain::Bps::from_bps(10),
-                taker: huracan::domain::Bps::from_bps(10),
-            },
+            default_fees: FeeRates { maker: Bps::from_bps(10), taker: Bps::from_bps(10) },
             clock: monotonic_clock(),
             streams: StreamRules { silent_after: Duration::from_secs(3), ..StreamRules::default() },
             requests: Requests::default(),
@@ -299,7 +309,7 @@ fn unfired(exchange: &Running) -> Vec<String> {
 
 async fn survive(seed: u64) -> String {
     let origin = Timestamp::from_millis(monotonic_clock()().millis() - 2 * 86_400_000);
-    let exchange = ExchangeServer::start_synthetic(100 + seed, origin).await.unwrap();
+    let exchange = ExchangeServer::start(listed(100 + seed, origin)).await.unwrap();
     let (mut trader, gateway) = Trader::start(&exchange, seed);
     let reconciled = |t: &Trader| t.engine.view().health.reconciled;
     assert!(trader.live(Duration::from_secs(20), reconciled).await, "the account is stated: {:?}", trader.notes);
