@@ -426,7 +426,7 @@ mod tests {
             let mut bench = Bench::live(2_000);
             let (mut a, mut b) = (old.into_iter(), new.into_iter());
             // The old connection has delivered what the new one never will.
-            for update in a.by_ref().take(3 * joins + 3) {
+            for update in a.by_ref().take(3 * (joins + cut as usize)) {
                 bench.take(update, true);
             }
             for turn in turns {
