@@ -15,6 +15,8 @@ pub(super) struct Desk {
     /// Bought, but too small to sell: quantity and what it cost.
     pub dust_qty: Qty,
     pub dust_cost: Money,
+    /// When its sale was tried last.
+    pub swept: Option<Timestamp>,
     /// When a snapshot of the book was asked for last.
     pub snapshot_asked: Timestamp,
     /// What quotes here would meet, and what they cost.
@@ -32,6 +34,7 @@ impl Desk {
             last_exit: None,
             dust_qty: Qty::ZERO,
             dust_cost: Money::ZERO,
+            swept: None,
             quoting: Quoting::new(symbol),
             losing_since: None,
             snapshot_asked: Timestamp::EPOCH,

@@ -3,6 +3,7 @@
 use super::Engine;
 use crate::domain::{Bps, FeeRates, Price};
 use crate::protocol::{BookView, HealthView, OrderView, PositionView, Stream, SymbolView, TradingState, View};
+use crate::trading::execution::Cover;
 use crate::trading::risk::HaltReason;
 
 /// Candles and book levels shown.
@@ -81,6 +82,9 @@ impl Engine {
                 let mark = desk.mark();
                 let entry_price = trade.entry.average_price();
                 let since = trade.opened.unwrap_or(trade.decided);
+                // What rests at the venue is what counts; before that, what is wanted.
+                let cover = Cover::of(&self.orders, *symbol, None);
+                let guard = cover.guards.iter().find(|g| g.stopped);
                 PositionView {
                     symbol: *symbol,
                     qty: trade.held(),
@@ -88,8 +92,8 @@ impl Engine {
                     mark,
                     unrealised: mark.and_then(|m| trade.pnl_at(m)),
                     unrealised_bps: mark.map(|m| m.distance_bps(entry_price)),
-                    stop: trade.stop,
-                    target: trade.target,
+                    stop: guard.map_or(trade.stop, |g| g.stop),
+                    target: guard.map_or(trade.target, |g| g.target),
                     opened: since,
                     held: self.now.since(since),
                     exploration: trade.plan.exploration,

@@ -10,6 +10,8 @@ use crate::trading::risk::approve;
 
 /// Steps one event may cause in one market; more would be a loop.
 const STEPS_MAX: usize = 8;
+/// Between two tries to sell what trades left behind.
+const SWEEP_PAUSE: Span = Span::from_secs(60);
 
 impl Engine {
     /// Does what the trade wants now. Returns the refusal that stopped its first order, if one did.
@@ -21,6 +23,7 @@ impl Engine {
             let instrument = desk.instrument.as_ref()?;
             let Some(trade) = desk.trade.as_mut() else {
                 self.remove_strays(symbol, out);
+                self.sweep(symbol, out);
                 return refused;
             };
             let (execution, maker) = (&self.settings.execution, &self.settings.maker);
@@ -72,7 +75,7 @@ impl Engine {
                     return refused;
                 }
                 Step::Drop => {
-                    self.drop_trade(symbol, out);
+                    self.drop_trade(symbol);
                     return refused;
                 }
             }
@@ -122,8 +125,10 @@ impl Engine {
         let ids = self.list_ids();
         let desk = self.desks.get(&symbol).ok_or(Refusal::NoInstrument)?;
         let approved = approve(order, &self.situation(symbol, desk), &self.settings.limits)?;
-        let bracket = guard_behind(desk, &order, ids)?;
         let touch = desk.touch();
+        // A taker pays the touch; the collar is only how much worse it may become.
+        let paid = if taker { touch.map(|t| t.ask) } else { order.kind.price() };
+        let bracket = guard_behind(desk, &order, paid.ok_or(Refusal::NoPrice)?, ids)?;
         let decided = desk.trade.as_ref().map(|t| t.decided_at);
         let reference = reference(decided.or(touch), touch, Side::Buy, taker);
         let request = self.orders.open(approved, Some(bracket), reference, self.now);
@@ -281,11 +286,10 @@ impl Engine {
         out.push(Effect::Persist(Box::new(Record::Episode(episode))));
         self.alert(Severity::Info, format!("{symbol}: closed by {exit}, net {:.4} {}", split.net, self.settings.quote), out);
         self.dirty = true;
-        self.sweep(symbol, out);
     }
 
     /// Nothing (or only dust) was bought: what was paid stays paid, what was got stays held.
-    fn drop_trade(&mut self, symbol: Symbol, out: &mut Vec<Effect>) {
+    fn drop_trade(&mut self, symbol: Symbol) {
         let Some(desk) = self.desks.get_mut(&symbol) else { return };
         let Some(trade) = desk.trade.take() else { return };
         desk.dust_qty += trade.held();
@@ -296,16 +300,17 @@ impl Engine {
         }
         self.cost_finished(symbol, Side::Buy);
         self.dirty = true;
-        self.sweep(symbol, out);
     }
 
     /// Sells what trades left behind once the venue takes that much: commissions in base coins leave a little each time, and many
     /// littles would become a position that nobody manages and that counts against every limit.
     fn sweep(&mut self, symbol: Symbol, out: &mut Vec<Effect>) {
-        let Some(desk) = self.desks.get(&symbol).filter(|desk| desk.trade.is_none()) else { return };
+        let Some(desk) = self.desks.get_mut(&symbol).filter(|desk| self.met && desk.trade.is_none()) else { return };
         let (Some(instrument), Some(touch)) = (desk.instrument.as_ref(), desk.touch()) else { return };
         let qty = instrument.tradable(desk.dust_qty, touch.bid);
-        if qty.is_positive() && self.orders.live_of(symbol).next().is_none() {
+        let is_due = desk.swept.is_none_or(|swept| self.now.since(swept) >= SWEEP_PAUSE);
+        if qty.is_positive() && is_due && self.orders.live_of(symbol).next().is_none() {
+            desk.swept = Some(self.now);
             let reference = reference(Some(touch), Some(touch), Side::Sell, true);
             self.reduce(symbol, qty, OrderKind::Market, Purpose::Exit, reference, out);
         }
@@ -328,12 +333,11 @@ impl Engine {
     }
 }
 
-/// What will guard an entry from the moment it has filled: its quantity less the largest commission the venue may keep of it. An entry whose
-/// guard the venue would refuse for its size is not made.
-fn guard_behind(desk: &Desk, order: &NewOrder, ids: [ClientOrderId; 3]) -> Result<Bracket, Refusal> {
+/// What will guard an entry from the moment it has filled at about `price`: its quantity less the largest commission the venue may keep of
+/// it. An entry whose guard the venue would refuse for its size is not made.
+fn guard_behind(desk: &Desk, order: &NewOrder, price: Price, ids: [ClientOrderId; 3]) -> Result<Bracket, Refusal> {
     let instrument = desk.instrument.as_ref().ok_or(Refusal::NoInstrument)?;
     let trade = desk.trade.as_ref().ok_or(Refusal::NoPrice)?;
-    let price = order.kind.price().ok_or(Refusal::NoPrice)?;
     let (target, stop) = trade.bracket(price, instrument);
     let rate = instrument.fees.maker.max(instrument.fees.taker).max(Bps::ZERO);
     let kept = order.qty.at_rate(rate) + if rate > Bps::ZERO { Qty::from_raw(1) } else { Qty::ZERO };

@@ -130,12 +130,16 @@ impl Memory {
         Ok(())
     }
 
-    /// Appends stored episodes in their order.
+    /// Takes in stored episodes, in their order. What was added before they came stays behind them; a graph over what was there is dropped.
     ///
     /// # Errors
-    /// `OutOfOrder` at the first that does not ascend; those before it are kept.
-    pub fn load(&mut self, episodes: Vec<Episode>) -> Result<(), MemoryError> {
-        episodes.into_iter().try_for_each(|episode| self.add(episode))
+    /// `OutOfOrder` at the first that does not ascend; those before it are kept, and what was added.
+    pub fn load(&mut self, stored: Vec<Episode>) -> Result<(), MemoryError> {
+        let added = std::mem::replace(self, Self::new(self.shape, self.graph_from)).episodes;
+        let loaded = stored.into_iter().try_for_each(|episode| self.add(episode));
+        let next = self.next_number();
+        added.into_iter().filter(|episode| episode.number >= next).try_for_each(|episode| self.add(episode))?;
+        loaded
     }
 
     /// Lets `graph` stand for the episodes it was built over, in place of an earlier graph.

@@ -174,6 +174,21 @@ fn episodes_ascend_and_are_found_by_number() {
     assert!(Memory::default().shape() == Shape::CURRENT);
 }
 
+#[test]
+fn what_was_learnt_before_the_past_was_loaded_stays_behind_it() {
+    let direction = |n: u64| (0..SHAPE.dims).map(|d| if d as u64 == n { 1.0 } else { 0.1 }).collect::<Vec<f32>>();
+    let mut memory = Memory::new(SHAPE, usize::MAX);
+    // The one that is stored too came before the store was read.
+    for number in [4, 5] {
+        memory.add(episode(number, direction(number), 1)).unwrap();
+    }
+    memory.load((0..5).map(|number| episode(number, direction(number), 1)).collect()).unwrap();
+    assert_eq!(memory.episodes().iter().map(|e| e.number).collect::<Vec<_>>(), [0, 1, 2, 3, 4, 5]);
+    for number in 0..6 {
+        assert_eq!(numbers(&memory.recall(&direction(number), Timestamp::MAX, 1, |_| true)), [number]);
+    }
+}
+
 proptest! {
     #[test]
     fn the_scan_equals_a_naive_sort(seed in any::<u64>(), count in 1_usize..80, k in 0_usize..20, fence in 0_i64..90) {

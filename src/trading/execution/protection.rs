@@ -44,6 +44,8 @@ pub struct Guard {
     pub awaited: bool,
     /// Limit of the target.
     pub target: Option<Price>,
+    /// Trigger of the stop.
+    pub stop: Option<Price>,
 }
 
 /// All resting sales of one market, oldest first.
@@ -116,13 +118,15 @@ fn guard(orders: &Orders, list: Option<ClientOrderId>, legs: &[&Order], doubted_
     let unheard = |o: &&Order, now: Timestamp| o.order_id.is_none() && o.filled.is_zero() && now.since(o.created) >= DOUBTED_AFTER;
     let doubted = doubted_at.is_some_and(|now| legs.iter().all(|o| unheard(o, now)));
     let is_live = |o: &Order| matches!(o.state, OrderState::Open | OrderState::PartiallyFilled);
+    let leg_for = |purpose| legs.iter().find(|o| o.purpose == purpose);
     Some(Guard {
         by: first.new.id,
         purpose: first.purpose,
         claimed: if doubted { Qty::ZERO } else { begun.map_or(most, |o| o.remaining()) },
         stopped: !target_begun && legs.iter().any(|o| o.purpose == Purpose::Stop && is_live(o)),
         awaited: legs.iter().any(|o| matches!(o.state, OrderState::Submitted | OrderState::CancelSent | OrderState::Unknown)),
-        target: legs.iter().find(|o| o.purpose == Purpose::Target).and_then(|o| o.new.kind.price()),
+        target: leg_for(Purpose::Target).and_then(|o| o.new.kind.price()),
+        stop: leg_for(Purpose::Stop).and_then(|o| o.new.kind.stop()),
     })
 }
 

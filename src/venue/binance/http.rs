@@ -1,6 +1,7 @@
 //! One REST call: admitted by the limiter, signed, sent, read, and retried only where that is safe.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
@@ -43,6 +44,8 @@ const FIREWALL_PAUSE: Duration = Duration::from_secs(120);
 /// The shortest window of the order limit.
 const UNTOLD_ORDER_PAUSE: Duration = Duration::from_secs(10);
 const CLOCK_SAMPLES: u32 = 5;
+/// A start that stands still for longer than this makes its user wonder.
+const LONG_WAIT: Duration = Duration::from_secs(2);
 
 /// How a call is sent.
 #[derive(Debug, Clone, Copy)]
@@ -79,6 +82,8 @@ pub(super) struct Http {
     pub limiter: Limiter,
     /// A read that must wait for longer is refused; `None`: it waits as long as the venue wants.
     longest_wait: Option<Duration>,
+    /// The end of the last wait that was told, in the venue's milliseconds.
+    told_wait: AtomicI64,
     pub rules: RuleBook,
 }
 
@@ -114,7 +119,7 @@ impl Http {
         let client = builder.build().map_err(|source| ClientError::Transport { source })?;
         let clock = VenueClock::new(local);
         let limiter = Limiter::new(banned_until, clock.venue_now());
-        Ok(Self { client, endpoint, credentials, clock, limiter, longest_wait, rules: RuleBook::default() })
+        Ok(Self { client, endpoint, credentials, clock, limiter, longest_wait, told_wait: AtomicI64::new(0), rules: RuleBook::default() })
     }
 
     pub fn endpoint(&self) -> &Endpoint {
@@ -249,9 +254,19 @@ impl Http {
         loop {
             match self.limiter.admit(cost, self.clock.venue_now()) {
                 Admission::Go(_) => return,
-                Admission::Wait(pause) | Admission::Refused(pause) => tokio::time::sleep(pause).await,
+                Admission::Wait(pause) | Admission::Refused(pause) => self.wait(pause).await,
             }
         }
+    }
+
+    /// A wait that somebody at the screen would wonder about is told, once for all calls that share it.
+    async fn wait(&self, pause: Duration) {
+        let now = self.clock.venue_now().millis();
+        let end = now + i64::try_from(pause.as_millis()).unwrap_or(i64::MAX / 2);
+        if pause >= LONG_WAIT && self.told_wait.fetch_max(end, Ordering::Relaxed) < now {
+            tracing::warn!(seconds = pause.as_secs(), "requests wait: the venue's limit for this window is nearly used");
+        }
+        tokio::time::sleep(pause).await;
     }
 
     pub async fn admitted(&self, call: Call, terms: Terms) -> Result<Booking<'_>, ClientError> {
@@ -263,7 +278,7 @@ impl Http {
                 Admission::Wait(wait) if self.longest_wait.is_some_and(|longest| wait > longest) => {
                     return Err(ClientError::Limited { call, wait });
                 }
-                Admission::Wait(pause) => tokio::time::sleep(pause).await,
+                Admission::Wait(pause) => self.wait(pause).await,
                 Admission::Refused(wait) => return Err(ClientError::Limited { call, wait }),
             }
         }

@@ -4,6 +4,7 @@ use huracan::domain::{OrderKind, Qty, Side, Span, Symbol};
 use huracan::engine::Settings;
 use huracan::matching::Phase;
 use huracan::protocol::{Command, ModelRole, VenueEvent};
+use huracan::trading::costs::MakerRules;
 
 use crate::desk::{Desk, settings, symbols};
 
@@ -54,6 +55,26 @@ fn what_is_held_is_guarded_by_the_venue_all_but_a_moment() {
     assert!(longest <= 20, "a part waits for its rest one second, then two ways to the venue: {longest}");
     let view = desk.session.engine.view();
     assert!(view.exposed.longest <= Span::from_millis(2_000), "{:?}", view.exposed);
+}
+
+#[test]
+fn a_taken_entry_is_guarded_around_what_it_paid_and_not_around_its_collar() {
+    let settings = Settings { maker: MakerRules { enabled: false, ..settings().maker }, ..settings() };
+    let scale = settings.time_scale.clone();
+    let mut desk = Desk::with(20, settings, ModelRole::Shadow);
+    let mut seen = 0;
+    for _ in 0..120 {
+        desk.run(1);
+        for position in desk.session.engine.view().positions {
+            let (Some(stop), Some(target)) = (position.stop, position.target) else { continue };
+            let (up, down) = (scale.target_sigma, scale.stop_sigma);
+            let middle = (target.to_f64() * down + stop.to_f64() * up) / (up + down);
+            let off_bps = (middle / position.entry_price.to_f64() - 1.0) * 1e4;
+            assert!(off_bps.abs() < 1.5, "{}: {stop} and {target} around {}", position.symbol, position.entry_price);
+            seen += 1;
+        }
+    }
+    assert!(seen > 20, "{seen}");
 }
 
 #[test]
