@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Engine, Fingerprint, Guard, fingerprint};
-use crate::domain::{Asset, ClientOrderId, Money, Qty, Symbol, Timestamp};
+use crate::domain::{Asset, ClientOrderId, Money, Qty, RunId, Symbol, Timestamp};
 use crate::protocol::{CarryRecord, Effect, Record};
 use crate::trading::currency::FxMarks;
 use crate::trading::execution::{Orders, Trade};
@@ -37,7 +37,13 @@ pub struct Snapshot {
     /// Limits that people changed, how often each tripped, the halt under way, and how markets move together.
     #[serde(default)]
     pub guard: Guard,
+    /// The runs that led here, this one last.
+    #[serde(default)]
+    pub runs: Vec<RunId>,
 }
+
+/// Orders of runs before these are long gone.
+const RUNS_REMEMBERED: usize = 64;
 
 impl Snapshot {
     /// Orders that may still live at the venue: asked for first when the next run reconciles.
@@ -98,6 +104,7 @@ impl Engine {
             ladder: self.ladder.clone(),
             fx: self.fx.clone(),
             guard: self.guard.clone(),
+            runs: self.earlier_runs.iter().copied().chain([self.run]).collect(),
         }
     }
 
@@ -132,6 +139,8 @@ impl Engine {
         self.ladder = snapshot.ladder;
         self.fx = snapshot.fx;
         self.guard = snapshot.guard;
+        let forgotten = snapshot.runs.len().saturating_sub(RUNS_REMEMBERED);
+        self.earlier_runs = snapshot.runs.into_iter().skip(forgotten).collect();
         for (symbol, dust_qty, dust_cost, last_exit) in snapshot.desks {
             if let Some(desk) = self.desks.get_mut(&symbol) {
                 (desk.dust_qty, desk.dust_cost, desk.last_exit) = (dust_qty, dust_cost, last_exit);

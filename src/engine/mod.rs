@@ -21,6 +21,7 @@
 //!
 //! *Never*: a clock, a socket, a file, a thread, the environment, an unseeded random number, a map with a random order.
 
+mod balances;
 mod books;
 mod carry;
 mod commands;
@@ -104,6 +105,8 @@ pub struct Engine {
     mismatch_since: Option<Timestamp>,
     /// Orders by ids like ours that nobody here knows, told once.
     strangers: std::collections::BTreeSet<ClientOrderId>,
+    /// Runs whose trading this one carries on, oldest first.
+    earlier_runs: Vec<RunId>,
     account_asked: Timestamp,
     reconciled: bool,
     /// The venue has stated the account at least once in this run.
@@ -162,6 +165,7 @@ impl Engine {
             foreign: BTreeMap::new(),
             mismatch_since: None,
             strangers: std::collections::BTreeSet::new(),
+            earlier_runs: Vec::new(),
             account_asked: Timestamp::EPOCH,
             reconciled: false,
             met: false,

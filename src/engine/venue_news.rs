@@ -1,23 +1,13 @@
 //! The venue spoke: fills into ledger and trade, orders into their table, balances against the books.
 
-use std::collections::BTreeSet;
-
 use super::Engine;
-use crate::domain::{Asset, Balance, ClientOrderId, Instrument, Money, OrderId, OrderStatus, Qty, Side, Span};
+use crate::domain::{Balance, ClientOrderId, Instrument, Money, OrderId, OrderStatus, Qty, Side};
 use crate::protocol::{
-    BalanceMismatch, Effect, FailureKind, FillRecord, OrderState, Record, Request, Severity, Stream, VenueEvent, VenueFill, VenueOrder,
-    VenueRefusal,
+    Effect, FailureKind, FillRecord, Record, Request, Severity, Stream, VenueEvent, VenueFill, VenueOrder, VenueRefusal,
 };
 use crate::trading::costs::Reference;
-use crate::trading::execution::{Change, Order, Purpose};
+use crate::trading::execution::{Change, Purpose};
 use crate::trading::risk::HaltReason;
-
-/// How long books and venue may differ (fills are on their way) before trading halts.
-const MISMATCH_PATIENCE: Span = Span::from_secs(10);
-/// Shortest time between two questions for the account.
-const ACCOUNT_EVERY: Span = Span::from_secs(1);
-/// Between two comparisons with the venue while nothing seems wrong.
-const COMPARE_EVERY: Span = Span::from_secs(60);
 
 impl Engine {
     pub(super) fn on_venue(&mut self, news: VenueEvent, out: &mut Vec<Effect>) {
@@ -105,16 +95,8 @@ impl Engine {
             self.cancel_revived(stated.id, stated.order_id, out);
         }
         let change = self.orders.stated(stated, self.now);
-        if open && change == Change::Stranger && stated.side == Side::Sell {
-            // It may guard a position that another file knows: nobody here takes that away.
-            if self.strangers.insert(stated.id) {
-                let text = format!("order {} sells by an id like ours and is unknown here: left alone", stated.id);
-                self.alert(Severity::Warning, text, out);
-            }
-        } else if open && change == Change::Stranger {
-            // Ours by its id, but not (or no longer) in the book: nothing here would manage it.
-            self.alert(Severity::Warning, format!("order {} is ours but unknown here: cancelling", stated.id), out);
-            out.push(Effect::Send(Request::Cancel { id: stated.id, symbol: stated.symbol, order_id: Some(stated.order_id) }));
+        if open && change == Change::Stranger {
+            self.on_stranger(stated, out);
         }
         self.after(change, out);
     }
@@ -125,6 +107,25 @@ impl Engine {
             self.alert(Severity::Warning, format!("order {id} came alive after it was given up: cancelling"), out);
             out.push(Effect::Send(request));
         }
+    }
+
+    /// An open order by an id like ours that is not in the book. Nobody here would manage a buy. A sale of one of this file's runs left just
+    /// before a kill, or while the file could not be written: what it would sell is guarded anew. Any other sale may guard a position that
+    /// another file knows: nobody here takes that away.
+    fn on_stranger(&mut self, stated: &VenueOrder, out: &mut Vec<Effect>) {
+        let VenueOrder { id, symbol, order_id, side, .. } = *stated;
+        if side == Side::Sell && id.run != self.run && !self.earlier_runs.contains(&id.run) {
+            if self.strangers.insert(id) {
+                let text = format!(
+                    "order {id} sells by an id like ours and is unknown here: left alone; cancel it at the venue if no other huracan trades on this \
+                     account, for its coins are locked"
+                );
+                self.alert(Severity::Warning, text, out);
+            }
+            return;
+        }
+        self.alert(Severity::Warning, format!("order {id} is ours but unknown here: cancelling"), out);
+        out.push(Effect::Send(Request::Cancel { id, symbol, order_id: Some(order_id) }));
     }
 
     fn on_fill(&mut self, fill: &VenueFill, out: &mut Vec<Effect>) {
@@ -271,72 +272,5 @@ impl Engine {
             }
         }
         self.dirty = true;
-    }
-
-    fn on_balances(&mut self, balances: &[Balance], out: &mut Vec<Effect>) {
-        for balance in balances {
-            self.balances.insert(balance.asset, *balance);
-        }
-        if !self.ledger.is_opened() {
-            return;
-        }
-        let Some(BalanceMismatch { asset, venue, books }) = self.mismatches().next() else {
-            self.mismatch_since = None;
-            return;
-        };
-        match self.mismatch_since {
-            None => self.mismatch_since = Some(self.now),
-            Some(since) if self.now.since(since) < MISMATCH_PATIENCE => {}
-            Some(_) => self.halt(HaltReason::BalanceMismatch { asset, venue, books }, out),
-        }
-    }
-
-    /// Open orders and balances are compared with the venue's every minute, and while they differ (a fill on its way explains most
-    /// differences) at a pace that leaves the venue's request limits to orders.
-    pub(super) fn ask_account(&mut self, out: &mut Vec<Effect>) {
-        let pause = self.now.since(self.account_asked);
-        let doubted = self.mismatch_since.is_some() && self.breakers.halted().is_none() && pause >= ACCOUNT_EVERY;
-        if doubted || (self.reconciled && pause >= COMPARE_EVERY) {
-            self.account_asked = self.now;
-            out.push(Effect::Send(Request::Account));
-        }
-    }
-
-    /// A person has seen that the venue holds another amount and resumes: it is booked as a transfer, outside the result. Not while
-    /// orders live, whose fills would explain it.
-    pub(super) fn accept_balances(&mut self, out: &mut Vec<Effect>) -> bool {
-        let mismatches: Vec<_> = self.mismatches().collect();
-        // A guard that rests explains no difference unless its own coins differ.
-        let differs = |symbol| self.instrument(symbol).is_none_or(|i| mismatches.iter().any(|m| m.asset == i.base));
-        let rests = |o: &Order| o.new.side == Side::Sell && o.state == OrderState::Open && !differs(o.new.symbol);
-        if !mismatches.is_empty() && self.orders.live().any(|o| !rests(o)) {
-            let text = "the venue's balances are not accepted while orders are working: they may explain the difference";
-            self.alert(Severity::Warning, text.to_owned(), out);
-            return false;
-        }
-        for BalanceMismatch { asset, venue, books } in mismatches {
-            let amount = venue - books;
-            if asset == self.settings.quote {
-                let postings = self.ledger.transfer(self.now, asset, amount);
-                out.push(Effect::Persist(Box::new(Record::Postings(postings))));
-                self.breakers.shift(Money::from_quote(amount));
-            } else {
-                *self.foreign.entry(asset).or_default() += amount;
-            }
-            self.alert(Severity::Warning, format!("{amount} {asset} accepted as moved from outside"), out);
-        }
-        self.dirty = true;
-        true
-    }
-
-    /// Traded assets of which the venue states another amount than the books.
-    pub(super) fn mismatches(&self) -> impl Iterator<Item = BalanceMismatch> + '_ {
-        let bases = self.desks.values().filter_map(|d| d.instrument.as_ref()).map(|i| i.base);
-        let traded: BTreeSet<Asset> = bases.chain([self.settings.quote]).collect();
-        traded.into_iter().filter_map(|asset| {
-            let venue = self.balances.get(&asset)?.total();
-            let books = self.ledger.venue_balance(asset) + self.foreign.get(&asset).copied().unwrap_or(Qty::ZERO);
-            (venue != books).then_some(BalanceMismatch { asset, venue, books })
-        })
     }
 }

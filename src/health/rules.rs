@@ -28,10 +28,13 @@ impl Default for HealthLimits {
     }
 }
 
+/// A clock that is further off than this was never set.
+const CLOCK_FAR: Span = Span::from_secs(60);
+
 type Rule = fn(&Health, Timestamp) -> Option<(HealthVerdict, String)>;
 
 pub(super) const RULES: &[Rule] =
-    &[store_failed, credentials, stream_down, feed_late, gaps, clock, failures, refusals, unreadable, store_behind];
+    &[store_failed, credentials, stream_down, feed_late, gaps, clock_far, clock, failures, refusals, unreadable, store_behind];
 
 fn store_failed(h: &Health, _: Timestamp) -> Option<(HealthVerdict, String)> {
     h.store_failed.then(|| (HealthVerdict::Critical, "the data file can not be written".to_owned()))
@@ -62,6 +65,14 @@ fn feed_late(h: &Health, now: Timestamp) -> Option<(HealthVerdict, String)> {
 fn gaps(h: &Health, now: Timestamp) -> Option<(HealthVerdict, String)> {
     let seen = h.gaps.recent(now, WINDOW);
     (seen > 0).then(|| (HealthVerdict::Degraded, format!("{seen} book gaps in 5 minutes")))
+}
+
+/// Everything here is dated by this box: the day of the loss limits, every deadline, and what the next run reads of them.
+fn clock_far(h: &Health, _: Timestamp) -> Option<(HealthVerdict, String)> {
+    let (offset, _) = h.clock()?;
+    let way = if offset > Span::ZERO { "ahead of" } else { "behind" };
+    let text = || format!("the clock is {:.0} s {way} the venue's: set it and start again", offset.abs().secs_f64());
+    (offset.abs() > CLOCK_FAR).then(|| (HealthVerdict::Critical, text()))
 }
 
 fn clock(h: &Health, _: Timestamp) -> Option<(HealthVerdict, String)> {
@@ -103,7 +114,7 @@ mod tests {
 
     #[test]
     fn every_rule_fires_and_stays_quiet() {
-        let cases: [(&str, Feed, Feed, HealthVerdict); 10] = [
+        let cases: [(&str, Feed, Feed, HealthVerdict); 11] = [
             ("store failed", |h| h.on_store(0, true), |h| h.on_store(0, false), Critical),
             (
                 "credentials",
@@ -130,6 +141,12 @@ mod tests {
                     h.on_clock(Span::from_millis(-1021), Span::ZERO, at(2));
                 },
                 Degraded,
+            ),
+            (
+                "clock far",
+                |h| h.on_clock(Span::from_secs(60), Span::ZERO, at(1)),
+                |h| h.on_clock(Span::from_secs(-36_000), Span::ZERO, at(1)),
+                Critical,
             ),
             (
                 "failures",

@@ -71,6 +71,19 @@ impl Ledger {
         self.post(at, None, &[(Account::Venue, asset, amount), (Account::Capital, asset, -amount)])
     }
 
+    /// Records bought coins that were taken out: as a sale at `price` whose proceeds left. Gives the postings and the proceeds, in quote.
+    pub fn withdraw(&mut self, at: Timestamp, qty: Qty, price: Price, instrument: &Instrument) -> (Vec<PostingRecord>, Qty) {
+        let value = price.notional(qty).unwrap_or(Money::ZERO).to_quote();
+        let trading = Account::Trading(instrument.symbol);
+        let lines = [
+            (Account::Venue, instrument.base, -qty),
+            (trading, instrument.base, qty),
+            (Account::Capital, instrument.quote, value),
+            (trading, instrument.quote, -value),
+        ];
+        (self.post(at, None, &lines), value)
+    }
+
     /// What the venue should hold for us of `asset`.
     #[must_use]
     pub fn venue_balance(&self, asset: Asset) -> Qty {

@@ -8,6 +8,10 @@ use crate::protocol::OrderState;
 impl Trade {
     pub(super) fn drive_entry(&mut self, scene: &Scene, cover: &Cover) -> Step {
         let (now, rules, instrument) = (scene.now, scene.rules, scene.instrument);
+        // A part that was stopped out, or has reached its target, is the end of buying: the rest would be another trade.
+        if self.exit.filled.is_positive() {
+            self.stop_entering();
+        }
         let due = now >= self.deadline;
         if let Some(order) = self.buying(scene.orders) {
             let resting = matches!(order.state, OrderState::Open | OrderState::PartiallyFilled);

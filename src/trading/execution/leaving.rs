@@ -49,6 +49,10 @@ impl Trade {
                 // The rest of a target, too little to be sold: dust.
                 return Step::Cancel(guard.by);
             }
+            // A target may be selling at this moment. Where others' coins lie beside ours, a whole sale in its place would sell of theirs.
+            if !scene.alone && guard.target.is_some() && self.stop_seen.is_none() {
+                return Step::Cancel(guard.by);
+            }
             if ready || first {
                 return Step::Replace { old: guard.by, qty };
             }

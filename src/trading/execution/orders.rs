@@ -208,7 +208,10 @@ impl Orders {
                 order.apply(OrderEvent::VenueOpen, at);
             }
             OrderStatus::Rejected => {
-                order.apply(OrderEvent::VenueRefused, at);
+                // Of an order that was live (a waiting stop beyond the market), it is an end like an expiry.
+                if !order.apply(OrderEvent::VenueRefused, at) && !order.is_final() {
+                    order.ended.get_or_insert(OrderStatus::Expired);
+                }
             }
             // An end is sticky; only "filled" overrules another one.
             OrderStatus::Filled => order.ended = Some(OrderStatus::Filled),
@@ -451,6 +454,14 @@ mod tests {
         assert_eq!(orders.questions(at(4)).len(), 1, "the missing fills are asked for");
         orders.fill(&fill(&order, 1, 6));
         assert_eq!(orders.get(order.id).unwrap().state, OrderState::Canceled);
+    }
+
+    #[test]
+    fn a_live_order_that_the_venue_calls_rejected_has_ended() {
+        let (mut orders, order) = placed(10);
+        orders.accepted(order.id, OrderId(9), at(1));
+        orders.stated(&stated(&order, OrderStatus::Rejected, 0), at(2));
+        assert_eq!(orders.get(order.id).unwrap().state, OrderState::Expired, "a waiting stop that would trigger at once");
     }
 
     #[test]

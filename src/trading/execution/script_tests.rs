@@ -272,6 +272,27 @@ fn a_part_that_was_bought_is_guarded_by_itself_and_the_rest_quoted_anew() {
 }
 
 #[test]
+fn a_part_that_was_stopped_out_is_the_end_of_buying() {
+    for (leg, other, price) in [(6, 5, "99.5"), (5, 6, "101")] {
+        let mut desk = Desk::new();
+        desk.see(0, "100").fill(1, "0.4", "100").see(100, "100").see(1_100, "100").canceled(1, 1_150).see(1_200, "100").see(1_700, "100");
+        assert_eq!(desk.steps[2..], ["1200 target 5 0.4 @ 101 / 99.5", "1700 entry 7 0.6 @ 100, guard 101 / 99.5"]);
+        desk.fill(leg, "0.4", price).expired(other).see(1_800, "100").canceled(7, 1_850).see(1_900, "100").see(5_100, "100");
+        assert_eq!(desk.steps[4], "1800 cancel 7", "the rest would be another trade");
+        assert!(desk.steps[5].starts_with("1900 Close"), "{:?}", desk.steps);
+    }
+}
+
+#[test]
+fn beside_the_coins_of_others_a_target_is_ended_before_its_coins_are_sold() {
+    let mut desk = Desk::holding();
+    desk.alone = false;
+    desk.trade.request_exit(ExitReason::Signal);
+    desk.see(1_000, "100.9").fill(3, "0.3", "101").canceled(3, 1_050).see(1_100, "100.9");
+    assert_eq!(desk.steps[1..], ["1000 cancel 3", "1100 exit 5 0.7"], "what the target sold meanwhile is not sold again");
+}
+
+#[test]
 fn a_stop_is_the_venues_to_act_on() {
     let mut desk = Desk::holding();
     desk.see(1_000, "99.5").see(1_500, "99.4").expired(3).fill(4, "1", "99.45").see(1_600, "99.4");

@@ -97,11 +97,14 @@ impl Breakers {
             return Some(reason);
         }
         let equity = equity?;
-        if self.day != Some(at.day()) {
+        // Days only pass: a clock that is set back renews no limit.
+        if self.day.is_none_or(|day| at.day() > day) {
             self.day = Some(at.day());
             self.day_start = Some(equity);
             self.loss_base = Some(equity);
         }
+        // A halt may be lifted while the equity is unknown: its limit begins again here.
+        self.loss_base.get_or_insert(equity);
         self.raise_peak(at, equity);
         while self.minutes.front().is_some_and(|(minute, _)| at.since(*minute) > HOUR) {
             self.minutes.pop_front();
@@ -271,8 +274,7 @@ impl Breakers {
     }
 
     fn breach(&self, limits: &Limits) -> Option<HaltReason> {
-        let loss = self.daily_loss()?;
-        if loss >= limits.max_daily_loss {
+        if let Some(loss) = self.daily_loss().filter(|loss| *loss >= limits.max_daily_loss) {
             return Some(HaltReason::DailyLoss { loss, limit: limits.max_daily_loss });
         }
         let drawdown = self.drawdown()?;
@@ -316,6 +318,24 @@ mod tests {
         let (breakers, halts) = run(&[(0, "10000"), (10, "9901"), (11, "9900"), (12, "9899"), (13, "12000")]);
         assert_eq!(halts, ["daily loss 101.00 reached its limit 100.00"]);
         assert!(breakers.halted().is_some(), "a profit does not re-arm");
+    }
+
+    #[test]
+    fn a_halt_lifted_while_the_equity_is_unknown_leaves_both_limits_on() {
+        let (mut breakers, _) = run(&[(0, "10000"), (10, "9900"), (12, "9900")]);
+        let mut mark = |seconds: i64, equity: Option<&str>| {
+            let equity = equity.and_then(|text| text.parse().ok());
+            breakers.on_mark(Timestamp::from_millis(seconds * 1_000), equity, &limits()).map(|h| h.to_string())
+        };
+        assert_eq!(mark(13, None), None);
+        breakers.resume();
+        let mut mark = |seconds: i64, equity: &str| {
+            breakers.on_mark(Timestamp::from_millis(seconds * 1_000), equity.parse().ok(), &limits()).map(|h| h.to_string())
+        };
+        assert_eq!(mark(14, "9900"), None, "the day's loss begins again");
+        assert_eq!(mark(15, "9801"), None);
+        assert_eq!(mark(16, "9800"), None);
+        assert_eq!(mark(17, "9800").as_deref(), Some("daily loss 100.00 reached its limit 100.00"));
     }
 
     #[test]

@@ -247,6 +247,50 @@ fn a_difference_of_coins_is_not_accepted_while_their_orders_work_and_the_halt_st
 }
 
 #[test]
+fn coins_that_their_owner_took_away_end_the_trade_that_held_them() {
+    /// The coins are gone, and so nothing that would sell them is taken.
+    fn coins_gone(said: VenueEvent) -> Option<VenueEvent> {
+        match said {
+            VenueEvent::Balances { at, mut balances } => {
+                balances.iter_mut().filter(|b| b.asset.as_str() != "USDT").for_each(|b| (b.free, b.locked) = (Qty::ZERO, Qty::ZERO));
+                Some(VenueEvent::Balances { at, balances })
+            }
+            VenueEvent::Accepted { id, .. } => {
+                let (reason, message) = (huracan::protocol::VenueRefusal::InsufficientBalance, "insufficient balance".to_owned());
+                Some(VenueEvent::Refused { id, reason, message })
+            }
+            VenueEvent::Order(order) if !order.status.is_final() => None,
+            said => Some(said),
+        }
+    }
+    let settings = huracan::engine::Settings { symbols: vec!["BTCUSDT".parse().unwrap()], ..crate::desk::settings() };
+    let mut desk = Desk::with(9, settings, ModelRole::Shadow);
+    desk.run_until("a holding", |d| d.trades().iter().any(|t| t.phase == huracan::trading::execution::Phase::Holding));
+    let symbol = desk.trades()[0].symbol;
+    desk.command(Command::Halt);
+    desk.ears = Some(coins_gone);
+    let guard = desk.session.venue.open_orders(symbol)[0].client_id.parse().unwrap();
+    let at = desk.now();
+    desk.session.venue.send(at, Request::Cancel { id: guard, symbol, order_id: None });
+    desk.command(Command::Resume);
+    desk.run_until("the halt", |d| d.session.engine.counters().halts == 2);
+    desk.run_until("no order on its way", |d| d.session.engine.view().orders.is_empty());
+    let (held, before) = (desk.trades()[0].held(), desk.pnl());
+    assert!(held.is_positive());
+    let day = desk.session.engine.view().day_pnl.unwrap();
+    desk.command(Command::Resume);
+    let (after, view) = (desk.pnl(), desk.session.engine.view());
+    assert_eq!(accepted(&desk), 1, "{:?}", view.alerts);
+    assert!(view.mismatches.is_empty());
+    assert_eq!(after.net_pnl, after.ledger_net_pnl);
+    let (lost, mark) = (before.equity.unwrap() - after.equity.unwrap(), desk.session.engine.marks()[&symbol]);
+    assert!((lost - mark.notional(held).unwrap()).to_f64().abs() < 1e-6, "what left is no longer counted: {lost}");
+    assert!((view.day_pnl.unwrap() - day).to_f64().abs() < 0.05, "and is no loss: {day} {:?}", view.day_pnl);
+    desk.run(1);
+    assert!(desk.trades().is_empty(), "nothing is left to manage: {:?}", desk.trades());
+}
+
+#[test]
 fn a_deposit_is_accepted_while_a_guard_rests_that_does_not_explain_it() {
     fn a_dollar_more(said: VenueEvent) -> Option<VenueEvent> {
         let VenueEvent::Balances { at, mut balances } = said else { return Some(said) };

@@ -1,6 +1,6 @@
 //! A process dies at any moment; the next one owns and owes the same.
 
-use huracan::protocol::{Command, Event, ModelRole, Record, Severity, TradingState, VenueEvent};
+use huracan::protocol::{Command, Event, ModelRole, Record, Request, Severity, TradingState, VenueEvent};
 use huracan::trading::execution::Phase;
 
 use crate::desk::{Desk, settings};
@@ -94,6 +94,49 @@ fn a_crash_on_the_way_up_is_just_another_crash() {
         wreck = wreck.restart().crash();
     }
     continued(wreck.restart(), "three crashes in a row");
+}
+
+/// The state as it was before the guards in it were placed.
+fn without_guards(state: &str) -> String {
+    let mut state: serde_json::Value = serde_json::from_str(state).unwrap();
+    let orders = state["orders"]["all"].as_array_mut().unwrap();
+    let all = orders.len();
+    orders.retain(|order| order["purpose"] == "entry");
+    assert!(orders.len() < all);
+    state.to_string()
+}
+
+#[test]
+fn a_guard_that_left_and_was_not_kept_is_replaced_by_one_that_is_known() {
+    for (seed, ours) in [(47, true), (48, false)] {
+        let mut desk = Desk::ready(seed);
+        desk.run_until("a guarded holding", |d| {
+            d.session.venue.next_due().is_none() && d.trades().iter().any(|t| t.phase == Phase::Holding)
+        });
+        let mut wreck = desk.crash();
+        wreck.carried = without_guards(&wreck.carried);
+        if !ours {
+            // Another file's: it never heard of the run that placed them.
+            let mut state: serde_json::Value = serde_json::from_str(&wreck.carried).unwrap();
+            state["runs"] = serde_json::json!([]);
+            wreck.carried = state.to_string();
+        }
+        let mut next = wreck.restart();
+        next.reconcile();
+        // The client states every open order; this venue when it is asked.
+        let (at, open) = (next.now(), crate::desk::symbols().into_iter().flat_map(|s| next.session.venue.open_orders(s)));
+        let guards: Vec<_> = open.map(|o| Request::Query { id: o.client_id.parse().unwrap(), symbol: o.symbol }).collect();
+        assert!(!guards.is_empty());
+        guards.into_iter().for_each(|asked| _ = next.session.venue.send(at, asked));
+        crate::desk::symbols().into_iter().for_each(|symbol| next.book(symbol));
+        next.run(3);
+        let said = |text: &str| next.session.engine.view().alerts.iter().any(|a| a.text.contains(text));
+        assert_eq!((said("unknown here: cancelling"), said("left alone; cancel it at the venue")), (ours, !ours));
+        if ours {
+            assert_eq!(next.session.engine.view().exposed.now, huracan::domain::Money::ZERO, "guarded again");
+            continued(next, "an unknown guard");
+        }
+    }
 }
 
 #[test]
