@@ -227,12 +227,21 @@ fn flatten(view: &View) -> Vec<String> {
 
 fn quit(view: &View) -> Vec<String> {
     let mut out = vec!["The engine stops with this screen.".to_owned()];
-    out.push(format!("Cancels {}.", orders(entries(view), "entry")));
+    if entries(view) > 0 {
+        out.push(format!("Cancels {}.", orders(entries(view), "entry")));
+    }
     match view.positions.len() {
         0 => out.push("No position is open.".to_owned()),
         n => {
             out.push(format!("Leaves {} with {} at the venue.", positions(n), orders(exits(view), "exit")));
-            out.push("No stop is watched while Huracan is off. To close first: n, then f.".to_owned());
+            if view.exposed.now.is_positive() {
+                out.push(format!("{} of it has no stop there at this moment.", format::money(view.exposed.now)));
+            }
+            out.push(match view.mode {
+                Mode::Live => "Their stops go on there. Hold and loss limits are not watched while Huracan is off.".to_owned(),
+                Mode::Demo | Mode::Paper | Mode::Backtest => "Nothing of it is watched once the simulated exchange ends.".to_owned(),
+            });
+            out.push("To close first: n, then f.".to_owned());
         }
     }
     out
@@ -266,6 +275,23 @@ mod tests {
         let calm = View::default();
         assert_eq!(halt(&calm)[1..], ["No entry order is working: nothing to cancel.", "No position is open."]);
         assert_eq!(resume(&calm)[0], "Trading is not halted: nothing changes now.");
+        assert_eq!(quit(&calm)[1..], ["No position is open."]);
+    }
+
+    #[test]
+    fn leaving_says_what_goes_on_without_huracan_and_what_does_not() {
+        let mut view = View { mode: Mode::Live, ..fixture::trading() };
+        view.exposed.now = "12.5".parse().unwrap();
+        assert_eq!(
+            quit(&view)[1..],
+            [
+                "Cancels 1 working entry order.",
+                "Leaves 1 open position with 1 working exit order at the venue.",
+                "12.50 of it has no stop there at this moment.",
+                "Their stops go on there. Hold and loss limits are not watched while Huracan is off.",
+                "To close first: n, then f.",
+            ]
+        );
     }
 
     #[test]
