@@ -1,28 +1,13 @@
 //! The engine's own speed: one market event through `Engine::apply` (book, bars, features at bar closes, marks, fingerprint).
 
+#[path = "opening/mod.rs"]
+mod opening;
+
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use huracan::domain::{MarketUpdate, RunId, Span, Symbol, Timestamp};
-use huracan::engine::{Engine, Settings};
+use huracan::domain::{MarketUpdate, Span, Symbol, Timestamp};
+use huracan::engine::Engine;
 use huracan::matching::flow::{Flow, FlowConfig};
-use huracan::protocol::{Event, Mode, RunOpened, Stamp};
-
-const SETTINGS: &str = include_str!("settings.json");
-
-fn settings() -> Settings {
-    serde_json::from_str(SETTINGS).expect("the bench's settings are valid")
-}
-
-fn opened(settings: &Settings) -> Event {
-    Event::RunOpened(Box::new(RunOpened {
-        run: RunId(1),
-        mode: Mode::Paper,
-        venue: "bench".to_owned(),
-        code_version: String::new(),
-        settings: serde_json::to_string(settings).expect("settings print"),
-        settings_hash: String::new(),
-        carried: None,
-    }))
-}
+use huracan::protocol::{Event, Stamp};
 
 fn updates(symbols: &[Symbol]) -> Vec<MarketUpdate> {
     let origin = Timestamp::from_millis(1_704_067_200_000);
@@ -40,7 +25,7 @@ fn updates(symbols: &[Symbol]) -> Vec<MarketUpdate> {
 }
 
 fn apply(c: &mut Criterion) {
-    let settings = settings();
+    let settings = opening::settings();
     let updates = updates(&settings.symbols);
     let mut group = c.benchmark_group("engine");
     group.throughput(Throughput::Elements(updates.len() as u64));
@@ -49,7 +34,7 @@ fn apply(c: &mut Criterion) {
             || (Engine::new(settings.clone()), updates.clone()),
             |(mut engine, updates)| {
                 let mut effects = Vec::new();
-                engine.apply(Stamp { seq: 1, at: updates[0].local_time }, opened(&settings), &mut effects);
+                engine.apply(Stamp { seq: 1, at: updates[0].local_time }, opening::opened(&settings), &mut effects);
                 for (number, update) in updates.into_iter().enumerate() {
                     let stamp = Stamp { seq: number as u64 + 2, at: update.local_time };
                     engine.apply(stamp, Event::Market(update), &mut effects);

@@ -3,13 +3,16 @@
 //! The engine must not grow with the events it has seen. The process holds the synthetic market beside the engine; its memory of recent hours is
 //! filled before the first reading.
 
+#[path = "opening/mod.rs"]
+mod opening;
+
 use std::io::Write;
 use std::time::Instant;
 
-use huracan::domain::{MarketData, MarketUpdate, RunId, Span, Symbol};
-use huracan::engine::{Engine, Settings};
+use huracan::domain::{MarketData, MarketUpdate, Span, Symbol};
+use huracan::engine::Engine;
 use huracan::matching::flow::{Flow, FlowConfig};
-use huracan::protocol::{Event, Mode, RunOpened, Stamp};
+use huracan::protocol::{Event, Stamp};
 
 const MARKETS: usize = 10;
 const MINUTES: i64 = 60;
@@ -40,21 +43,12 @@ fn main() {
     let mut out = std::io::stdout().lock();
     let mut flow = Flow::new(config());
     let symbols: Vec<Symbol> = flow.config().symbols.iter().map(|s| s.instrument.symbol).collect();
-    let mut settings: Settings = serde_json::from_str(include_str!("settings.json")).expect("the bench's settings are valid");
+    let mut settings = opening::settings();
     settings.symbols.clone_from(&symbols);
     let mut engine = Engine::new(settings.clone());
     let mut effects = Vec::new();
     let from = flow.origin() + Span::from_secs(7_200);
-    let opened = RunOpened {
-        run: RunId(1),
-        mode: Mode::Paper,
-        venue: "bench".to_owned(),
-        code_version: String::new(),
-        settings: serde_json::to_string(&settings).expect("settings print"),
-        settings_hash: String::new(),
-        carried: None,
-    };
-    engine.apply(Stamp { seq: 1, at: from }, Event::RunOpened(Box::new(opened)), &mut effects);
+    engine.apply(Stamp { seq: 1, at: from }, opening::opened(&settings), &mut effects);
     let (mut seq, mut busy) = (1, std::time::Duration::ZERO);
     let mut apply = |update: MarketUpdate| {
         seq += 1;

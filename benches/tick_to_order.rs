@@ -9,6 +9,8 @@
 
 #[path = "desk/mod.rs"]
 mod desk;
+#[path = "opening/mod.rs"]
+mod opening;
 #[path = "times/mod.rs"]
 mod times;
 
@@ -23,7 +25,7 @@ use huracan::engine::{Engine, Settings, journal_form};
 use huracan::learning::drive::PaperVenue;
 use huracan::memory::{Graph, Shape};
 use huracan::models::{Trees, TreesConfig};
-use huracan::protocol::{Carried, Effect, Event, Learned, Mode, Probe, Record, Request, RunOpened, Stamp, WarmUp};
+use huracan::protocol::{Carried, Effect, Event, Learned, Mode, Probe, Record, Request, Stamp, WarmUp};
 use huracan::store::{FileKind, Identity, JournalEntry, Scope, Store, Writer};
 use huracan::venue::binance::{Credentials, OrderTransport, signed_request};
 use huracan::venue::capture::read_update;
@@ -140,16 +142,7 @@ impl Trader {
             measured: Measured::new(),
             journal: None,
         };
-        let opened = RunOpened {
-            run: RunId(1),
-            mode: Mode::Paper,
-            venue: "bench".to_owned(),
-            code_version: String::new(),
-            settings: serde_json::to_string(settings).expect("settings print"),
-            settings_hash: String::new(),
-            carried: None,
-        };
-        ready.event(Event::RunOpened(Box::new(opened)));
+        ready.event(opening::opened(settings));
         ready.event(Event::Probe(Probe::Clock { offset: Span::ZERO, round_trip: Span::from_millis(3) }));
         for news in ready.venue.connect(tape.begins()) {
             ready.event(Event::Venue(news));

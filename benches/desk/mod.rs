@@ -24,7 +24,7 @@ pub fn origin() -> Timestamp {
 
 /// The bench's common settings, with limits that no loss reaches and rules that enter at every bar that closes flat.
 pub fn settings(symbols: Vec<Symbol>) -> Settings {
-    let mut settings: Settings = serde_json::from_str(include_str!("../settings.json")).expect("the bench's settings are valid");
+    let mut settings = crate::opening::settings();
     settings.symbols = symbols;
     settings.time_scale.horizon_bars = 3;
     settings.limits.max_daily_loss = "1000000".parse().expect("money");

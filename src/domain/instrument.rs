@@ -62,13 +62,17 @@ impl Instrument {
         }
     }
 
-    /// The sellable part of `qty`: floored to the step, zero when below the minimum quantity or notional at `price`.
+    /// What one order can sell of `qty`: floored to the step, at most the largest order, zero when below the minimum quantity or notional
+    /// at `price`.
     #[must_use]
     pub fn tradable(&self, qty: Qty, price: Price) -> Qty {
-        let mut floored = qty.floor_to(self.step);
-        if self.max_qty.is_positive() && floored > self.max_qty {
-            floored = self.max_qty.floor_to(self.step);
-        }
+        self.sellable(if self.max_qty.is_positive() { qty.min(self.max_qty) } else { qty }, price)
+    }
+
+    /// What can be sold of `qty` in as many orders as it takes: the rest is dust.
+    #[must_use]
+    pub fn sellable(&self, qty: Qty, price: Price) -> Qty {
+        let floored = qty.floor_to(self.step);
         let notional = price.notional(floored).unwrap_or(Money::ZERO);
         let too_small = !floored.is_positive() || floored < self.min_qty || notional < self.min_notional;
         if too_small { Qty::ZERO } else { floored }
@@ -122,5 +126,8 @@ mod tests {
         let price: Price = "60000".parse().unwrap();
         assert_eq!(btc.tradable("0.000109".parse().unwrap(), price).to_string(), "0.0001");
         assert_eq!(btc.tradable("0.00008".parse().unwrap(), price), Qty::ZERO);
+        let huge: Qty = "9000.000019".parse().unwrap();
+        assert_eq!([btc.tradable(huge, price), btc.sellable(huge, price)].map(|qty| qty.to_string()), ["9000", "9000.00001"]);
+        assert_eq!(btc.sellable("0.00008".parse().unwrap(), price), Qty::ZERO);
     }
 }

@@ -128,7 +128,7 @@ impl Engine {
     pub(super) fn exposure(&self) -> Option<Money> {
         let mut total = Money::ZERO;
         for desk in self.desks.values() {
-            let held = desk.trade.as_ref().map_or(Qty::ZERO, |t| t.held()) + desk.dust_qty;
+            let held = desk.held();
             if !held.is_zero() {
                 total += desk.mark()?.notional(held)?;
             }

@@ -41,6 +41,11 @@ impl Desk {
         }
     }
 
+    /// The open trade's holding, and dust.
+    pub fn held(&self) -> Qty {
+        self.trade.as_ref().map_or(Qty::ZERO, Trade::held) + self.dust_qty
+    }
+
     /// Best bid and ask of a valid book.
     pub fn touch(&self) -> Option<Touch> {
         let book = self.market.book();

@@ -38,9 +38,14 @@ const AT_ITS_END: &[LimitName] = &[
     LimitName::MaxUnprotected,
 ];
 
-/// Limits of single markets: what is done concerns only those that are beyond them.
-const OF_MARKETS: &[LimitName] =
-    &[LimitName::MaxSpreadBps, LimitName::MaxDataAgeMs, LimitName::MaxQuoteBookGapBps, LimitName::MaxVolatilityPercent];
+/// Limits of single markets: each market is watched for itself, and what is done concerns only those that are beyond them.
+const OF_MARKETS: &[LimitName] = &[
+    LimitName::MaxPositionNotional,
+    LimitName::MaxSpreadBps,
+    LimitName::MaxDataAgeMs,
+    LimitName::MaxQuoteBookGapBps,
+    LimitName::MaxVolatilityPercent,
+];
 
 impl Engine {
     /// Compares every standing limit with its measure, and does what is to be done at those that trip.
@@ -48,20 +53,15 @@ impl Engine {
         let holdings = self.holdings();
         let mut reducing = Vec::new();
         for name in STANDING.iter().copied() {
-            let value = match &holdings {
-                Some(held) if is_size(name) => self.size_of(name, held),
-                None if is_size(name) => None,
-                _ => self.usage(name),
-            };
-            let breached = value.is_some_and(|value| self.is_beyond(name, value));
-            // What time or a count of events has proven needs no second mark.
-            let proven = matches!(name, LimitName::MaxUnprotected | LimitName::MaxVenueErrorsPerMinute | LimitName::MaxLosingStreak);
-            if self.guard.watches.observe(name, self.now, breached, proven) {
-                self.dirty = true;
-                self.act(Cause::Limit(name), value, out);
-                if name == LimitName::MaxVenueErrorsPerMinute {
-                    self.step_back(RungReason::VenueErrors, out);
-                }
+            if OF_MARKETS.contains(&name) {
+                self.enforce_in_markets(name, out);
+            } else {
+                let value = match &holdings {
+                    Some(held) if is_size(name) => self.size_of(name, held),
+                    None if is_size(name) => None,
+                    _ => self.usage(name),
+                };
+                self.enforce_overall(name, value, out);
             }
             if self.settings.actions.of(Cause::Limit(name)) == Action::Reduce && self.guard.watches.of(name).holds() {
                 reducing.push(name);
@@ -69,7 +69,7 @@ impl Engine {
         }
         let critical = self.last_verdict == HealthVerdict::Critical;
         if critical && !self.guard.critical {
-            self.act(Cause::Stop(Stop::HealthCritical), None, out);
+            self.act(Cause::Stop(Stop::HealthCritical), "", None, out);
         }
         self.guard.critical = critical;
         self.dirty |= reducing != self.guard.reducing;
@@ -77,6 +77,32 @@ impl Engine {
         for name in self.guard.reducing.clone() {
             self.reduce_to(name, out);
         }
+    }
+
+    fn enforce_overall(&mut self, name: LimitName, value: Option<LimitValue>, out: &mut Vec<Effect>) {
+        let breached = value.is_some_and(|value| self.is_beyond(name, value));
+        // What time or a count of events has proven needs no second mark.
+        let proven = matches!(name, LimitName::MaxUnprotected | LimitName::MaxVenueErrorsPerMinute | LimitName::MaxLosingStreak);
+        if self.guard.watches.observe(name, self.now, breached, proven) {
+            self.dirty = true;
+            let measured = value.map_or_else(String::new, |value| format!(" ({value})"));
+            self.act(Cause::Limit(name), &measured, None, out);
+            if name == LimitName::MaxVenueErrorsPerMinute {
+                self.step_back(RungReason::VenueErrors, out);
+            }
+        }
+    }
+
+    fn enforce_in_markets(&mut self, name: LimitName, out: &mut Vec<Effect>) {
+        let beyond = self.markets_beyond(name);
+        let trips = self.guard.watches.observe_markets(name, self.now, &beyond);
+        if trips.is_empty() {
+            return;
+        }
+        self.dirty = true;
+        let told = |symbol: &Symbol| self.measured_in(name, *symbol).map_or_else(|| symbol.to_string(), |v| format!("{symbol} {v}"));
+        let measured: Vec<String> = trips.iter().map(told).collect();
+        self.act(Cause::Limit(name), &format!(" ({})", measured.join(", ")), Some(&trips), out);
     }
 
     fn is_beyond(&self, name: LimitName, value: LimitValue) -> bool {
@@ -91,29 +117,30 @@ impl Engine {
         }
     }
 
-    fn act(&mut self, cause: Cause, value: Option<LimitValue>, out: &mut Vec<Effect>) {
+    /// Does what the table says: in some markets or in all. `measured` is how far it went, for people.
+    fn act(&mut self, cause: Cause, measured: &str, markets: Option<&[Symbol]>, out: &mut Vec<Effect>) {
         let action = self.settings.actions.of(cause);
         if action == Action::BlockEntries {
             return;
         }
-        let markets = match cause {
-            Cause::Limit(name) if OF_MARKETS.contains(&name) => Some(self.markets_beyond(name)),
-            _ => None,
-        };
-        let measured = value.map_or_else(String::new, |value| format!(" ({value})"));
         self.alert(Severity::Warning, format!("{}{measured}: {action}", cause.key()), out);
-        self.stop_entries(markets.as_deref(), out);
+        self.stop_entries(markets, out);
         if action == Action::Flatten {
-            self.flatten(markets.as_deref(), ExitReason::RiskLimit, out);
+            self.flatten(markets, ExitReason::RiskLimit, out);
         }
     }
 
+    /// The traded markets that are beyond a limit of single markets; positions count wherever they are.
     fn markets_beyond(&self, name: LimitName) -> Vec<Symbol> {
-        let beyond = |symbol: &&Symbol| {
-            let measured = self.desks.get(*symbol).and_then(|desk| self.market_usage(name, desk));
-            measured.is_some_and(|value| self.is_beyond(name, value))
-        };
-        self.settings.symbols.iter().filter(beyond).copied().collect()
+        let beyond = |symbol: &Symbol| self.measured_in(name, *symbol).is_some_and(|value| self.is_beyond(name, value));
+        match name {
+            LimitName::MaxPositionNotional => self.desks.keys().copied().filter(beyond).collect(),
+            _ => self.settings.symbols.iter().copied().filter(beyond).collect(),
+        }
+    }
+
+    fn measured_in(&self, name: LimitName, symbol: Symbol) -> Option<LimitValue> {
+        self.desks.get(&symbol).and_then(|desk| self.market_usage(name, desk))
     }
 
     /// Leaves whole positions, the largest part of the excess first, until what stays is within the limit; those that are leaving already
@@ -123,6 +150,11 @@ impl Engine {
         let trade_of =
             |engine: &Self, symbol: &Symbol| engine.desks.get(symbol).and_then(|desk| desk.trade.as_ref()).map(|t| t.is_leaving());
         kept.retain(|(symbol, _)| trade_of(self, symbol) != Some(true));
+        if OF_MARKETS.contains(&name) {
+            // One odd mark of another market sells nothing there.
+            let watch = self.guard.watches.of(name);
+            kept.retain(|(symbol, _)| watch.holds_in(*symbol));
+        }
         let mut leaving = Vec::new();
         while self.size_of(name, &kept).is_some_and(|value| self.is_beyond(name, value)) {
             let part = |(symbol, value): &(Symbol, Money)| (self.part_of(name, *symbol, *value, &kept), std::cmp::Reverse(*symbol));
@@ -149,8 +181,7 @@ impl Engine {
 fn is_size(name: LimitName) -> bool {
     matches!(
         name,
-        LimitName::MaxPositionNotional
-            | LimitName::MaxExposure
+        LimitName::MaxExposure
             | LimitName::MaxNetExposure
             | LimitName::MaxClusterExposureBps
             | LimitName::MaxPortfolioVolatilityBps

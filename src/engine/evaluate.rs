@@ -174,7 +174,7 @@ impl Engine {
         let open_buys = |only: Option<Symbol>| -> Qty {
             self.orders.live().filter(|o| o.new.side == Side::Buy && only.is_none_or(|s| o.new.symbol == s)).map(|o| o.remaining()).sum()
         };
-        let held = desk.trade.as_ref().map_or(Qty::ZERO, Trade::held) + desk.dust_qty;
+        let held = desk.held();
         let entries = self.orders.live().filter(|o| o.purpose == Purpose::Entry).count();
         let committed = self.committed();
         Situation {

@@ -3,7 +3,7 @@
 use super::Engine;
 use crate::models::position_state::{ENTER, PositionState};
 use crate::models::{Artifact, PolicyArtifact, TreesArtifact};
-use crate::protocol::{Effect, ModelAdopted, ModelRole, ModelView, Severity};
+use crate::protocol::{Effect, ModelAdopted, ModelKind, ModelRole, ModelView, Severity};
 
 /// What is loaded, and under which role.
 #[derive(Debug, Default)]
@@ -76,11 +76,44 @@ impl Engine {
             Artifact::Trees(trees) => self.models.trees = Some((adopted.clone(), trees)),
             Artifact::Policy(policy) => self.models.policy = Some((adopted.clone(), policy)),
         }
-        let word = match adopted.role {
-            ModelRole::Champion => "champion",
-            ModelRole::Shadow => "shadow: its gates failed, it does not trade",
-            ModelRole::ShadowTrading => "shadow, trading by request although its gates failed",
+        self.alert(Severity::Info, introduction(adopted), out);
+    }
+}
+
+/// What came in and what it may do: a run takes in one model of each kind.
+fn introduction(adopted: &ModelAdopted) -> String {
+    let kind = match adopted.kind {
+        ModelKind::Trees => "trees",
+        ModelKind::Policy => "policy",
+    };
+    let role = match adopted.role {
+        ModelRole::Champion => "champion",
+        ModelRole::Shadow if adopted.gates_passed => "shadow: it decides along and does not trade",
+        ModelRole::Shadow => "shadow: its gates failed, it does not trade",
+        ModelRole::ShadowTrading => "shadow, trading by request although its gates failed",
+    };
+    format!("{kind} {:.12} adopted as {role}", adopted.id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::Blob;
+
+    #[test]
+    fn each_model_says_its_kind_and_what_it_may_do() {
+        let said = |kind, role, gates_passed| {
+            introduction(&ModelAdopted { id: "0123456789abcdef".to_owned(), kind, role, gates_passed, artifact: Blob(Vec::new().into()) })
         };
-        self.alert(Severity::Info, format!("model {:.12} adopted as {word}", adopted.id), out);
+        let all = [
+            said(ModelKind::Trees, ModelRole::Champion, true),
+            said(ModelKind::Trees, ModelRole::Shadow, false),
+            said(ModelKind::Policy, ModelRole::Shadow, false),
+            said(ModelKind::Policy, ModelRole::Shadow, true),
+        ];
+        assert_eq!(all[0], "trees 0123456789ab adopted as champion");
+        assert!(all[2].starts_with("policy 0123456789ab adopted as shadow: its gates failed"));
+        assert!(!all[3].contains("failed"), "a policy that passed is no failure");
+        assert_eq!(all.iter().collect::<std::collections::BTreeSet<_>>().len(), 4);
     }
 }

@@ -224,9 +224,11 @@ impl Engine {
     /// Nothing more is sent for the parent of this side: it is filled, given up, or passed on.
     pub fn cost_finished(&mut self, symbol: Symbol, side: Side) {
         let now = self.now;
-        if let Some(desk) = self.desks.get_mut(&symbol) {
-            desk.quoting.costs.finished(side, now, desk.market.mid());
-        }
+        let Some(desk) = self.desks.get_mut(&symbol) else { return };
+        let price = desk.touch().map(|touch| touch.bid).or_else(|| desk.mark());
+        let rules = desk.instrument.as_ref().zip(price).filter(|_| side == Side::Sell);
+        let orderable = |missed: Qty| rules.map_or(missed, |(instrument, price)| instrument.sellable(missed, price));
+        desk.quoting.costs.finished(side, now, desk.market.mid(), orderable);
     }
 
     pub(super) fn adopt_fill_model(&mut self, learned: &FillModelLearned, out: &mut Vec<Effect>) {

@@ -2,7 +2,7 @@
 
 use super::Engine;
 use super::desk::Desk;
-use crate::domain::{Bps, Money, Price, Qty, Side, Span, Symbol};
+use crate::domain::{Bps, Money, Price, Side, Span, Symbol};
 use crate::protocol::{LimitName, LimitValue, Refusal, VenueEvent, VenueRefusal};
 use crate::trading::execution::Purpose;
 use crate::trading::risk::{Correlation, MIN_BARS, PortfolioRisk, limit_of};
@@ -28,8 +28,7 @@ impl Engine {
 
     /// Holdings at their marks, in the order of the names; `None` while a mark is missing.
     pub(super) fn holdings(&self) -> Option<Held> {
-        let held = |desk: &Desk| desk.trade.as_ref().map_or(Qty::ZERO, |trade| trade.held()) + desk.dust_qty;
-        let holding = self.desks.iter().map(|(symbol, desk)| (*symbol, desk, held(desk))).filter(|(_, _, qty)| !qty.is_zero());
+        let holding = self.desks.iter().map(|(symbol, desk)| (*symbol, desk, desk.held())).filter(|(_, _, qty)| !qty.is_zero());
         holding.map(|(symbol, desk, qty)| Some((symbol, desk.mark()?.notional(qty)?))).collect()
     }
 
@@ -86,6 +85,13 @@ impl Engine {
     /// The measure of one market; `None` for a limit that has none there, or when it is unknown.
     pub(super) fn market_usage(&self, name: LimitName, desk: &Desk) -> Option<LimitValue> {
         match name {
+            LimitName::MaxPositionNotional => {
+                let held = desk.held();
+                if held.is_zero() {
+                    return Some(LimitValue::Money(Money::ZERO));
+                }
+                Some(LimitValue::Money(desk.mark()?.notional(held)?.abs()))
+            }
             LimitName::MaxSpreadBps => desk.touch().map(|touch| LimitValue::Bps(touch.ask.distance_bps(touch.bid))),
             LimitName::MaxDataAgeMs => desk.market.feed_age(self.now).map(millis),
             LimitName::MaxQuoteBookGapBps => desk.market.quote_gap().map(LimitValue::Bps),

@@ -22,6 +22,7 @@ pub mod history;
 mod inferred;
 mod market_frame;
 pub mod ohlcv;
+mod order_words;
 
 pub use capture_lines::write_line;
 pub use inferred::infer_instrument;

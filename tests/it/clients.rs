@@ -3,46 +3,27 @@
 //! Each session in the folder beside this one talks through one client and prints what it did. A session whose interpreter or package is not
 //! there is left out, and said so. `HURACAN_PYTHON` names the interpreter that has the packages.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+
+use crate::exchange_process::{Attended, ExchangeProcess};
 
 const ASKING: Duration = Duration::from_secs(5);
 const SESSION: Duration = Duration::from_secs(300);
 
-/// A program that is ended when it is no longer needed.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 /// An exchange of its own for each session, with the addresses and keys under the names that sessions read.
-fn exchange(folder: &Path) -> (Running, Vec<(&'static str, String)>) {
-    let mut process = Running(
-        Command::new(env!("CARGO_BIN_EXE_huracan"))
-            .current_dir(folder)
-            .args(["exchange", "--json", "--seed", "7"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap(),
-    );
-    let mut line = String::new();
-    BufReader::new(process.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let ready: serde_json::Value = serde_json::from_str(&line).unwrap();
-    let names = [
-        ("HURACAN_REST", "rest"),
-        ("HURACAN_WS", "ws"),
-        ("HURACAN_WS_API", "ws_api"),
-        ("HURACAN_API_KEY", "api_key"),
-        ("HURACAN_API_SECRET", "api_secret"),
+fn exchange(folder: &Path) -> (ExchangeProcess, Vec<(&'static str, String)>) {
+    let exchange = ExchangeProcess::start(|command| command.current_dir(folder).args(["--seed", "7"]).stderr(Stdio::null()));
+    let names = vec![
+        ("HURACAN_REST", exchange.rest.clone()),
+        ("HURACAN_WS", exchange.ws.clone()),
+        ("HURACAN_WS_API", exchange.ws_api.clone()),
+        ("HURACAN_API_KEY", exchange.key.clone()),
+        ("HURACAN_API_SECRET", exchange.secret.clone()),
     ];
-    (process, names.map(|(name, key)| (name, ready[key].as_str().unwrap().to_owned())).to_vec())
+    (exchange, names)
 }
 
 /// Runs to its end or for `patience`; whether it succeeded, and what it printed.
@@ -51,7 +32,7 @@ fn run(mut command: Command, patience: Duration) -> Option<(bool, String)> {
     let path = folder.path().join("said");
     let said = std::fs::File::create(&path).unwrap();
     command.stdin(Stdio::null()).stdout(said.try_clone().unwrap()).stderr(said);
-    let mut process = Running(command.spawn().ok()?);
+    let mut process = Attended(command.spawn().ok()?);
     let begun = Instant::now();
     let ended = loop {
         match process.0.try_wait().unwrap() {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 use std::time::Duration;
 
 use huracan::domain::{Level, MarketData, MarketUpdate, RunId, Span, Timestamp};
@@ -11,9 +11,10 @@ use huracan::protocol::{CarryRecord, Mode, Record};
 use huracan::store::{FileKind, Identity, Scope, Store, Writer};
 
 use crate::desk::Desk;
+use crate::exchange_process::program;
 
 fn huracan(folder: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_huracan")).current_dir(folder).args(args).output().unwrap()
+    program().current_dir(folder).args(args).output().unwrap()
 }
 
 fn said(output: &Output) -> (Option<i32>, String) {
@@ -156,7 +157,7 @@ fn a_file_in_use_or_of_another_world_is_refused_with_code_3() {
 #[test]
 fn without_a_key_live_does_not_start() {
     let folder = tempfile::tempdir().unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_huracan"))
+    let output = program()
         .current_dir(folder.path())
         .args(["run", "--mode", "live", "--headless", "--for", "1s", "--venue", "http://127.0.0.1:9"])
         .env_remove("HURACAN_API_KEY")
@@ -194,7 +195,7 @@ fn a_state_that_can_not_be_continued_is_refused_with_code_3_and_stays_as_it_is()
     for (state, expected) in [(&state[..], &held[..]), (&state[..state.len() / 2], "restore a backup"), ("", "restore a backup")] {
         let file = folder.path().join(format!("live-{}.redb", state.len()));
         keeping(&file, state);
-        let output = Command::new(env!("CARGO_BIN_EXE_huracan"))
+        let output = program()
             .current_dir(folder.path())
             .args(["run", "--mode", "live", "--headless", "--for", "1s", "--venue", NOWHERE, "--set", "markets.symbols=[\"XRPUSDT\"]"])
             .arg("--data")

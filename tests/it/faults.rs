@@ -8,20 +8,15 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use huracan::domain::{
-    BookSnapshot, Bps, FeeRates, Interval, MarketData, MarketUpdate, OrderId, Qty, RunId, Span, Symbol, Timestamp, TradeId,
-};
-use huracan::engine::{Engine, Settings};
+use huracan::domain::{BookSnapshot, Bps, FeeRates, MarketData, MarketUpdate, OrderId, Qty, RunId, Symbol, Timestamp, TradeId};
+use huracan::engine::Settings;
 use huracan::market::OrderBook;
 use huracan::matching::flow::FlowConfig;
-use huracan::protocol::{Command, Effect, Event, Learned, ModelRole, OrderState, Record, Request, RunOpened, Stamp, TradingState, WarmUp};
-use huracan::venue::binance::{
-    Credentials, Endpoint, Gateway, GatewayConfig, LocalClock, Requests, RestClient, StreamRules, TradesOf, monotonic_clock,
-};
+use huracan::protocol::{Command, Effect, Event, ModelRole, OrderState, Record, TradingState};
+use huracan::venue::binance::{RestClient, StreamRules, TradesOf};
 use huracan::venue::exchange::{ExchangeServer, Fault, FaultDoor, FaultRule, Form, MarketSource, Phase, Running, ServerConfig};
-use tokio::sync::mpsc;
 
-use crate::desk;
+use crate::real_time::{self, AtExchange};
 
 /// Levels of a book that must agree.
 const LEVELS: usize = 20;
@@ -36,12 +31,9 @@ const SETTLES_WITHIN: Duration = Duration::from_secs(240);
 
 /// Bars of a second and short waits, so that something is always under way.
 fn settings() -> Settings {
-    let mut settings = desk::settings();
-    settings.time_scale.bar = Interval::from_secs(1).unwrap();
-    settings.time_scale.horizon_bars = 4;
+    let mut settings = real_time::settings();
     settings.limits.cool_down_ms = 200;
     settings.limits.max_data_age_ms = 3_000;
-    settings.limits.max_clock_drift_ms = 60_000;
     settings.execution.entry_deadline_ms = 1_500;
     // More cancels to go wrong.
     settings.execution.offer_exits = true;
@@ -56,15 +48,9 @@ fn listed(seed: u64, origin: Timestamp) -> ServerConfig {
     ServerConfig { market: MarketSource::Synthetic(flow), ..ServerConfig::synthetic(seed, origin) }
 }
 
-/// The trader: an engine whose requests go out through the client, and what it was told.
+/// The trader, and what it was told.
 struct Trader {
-    engine: Engine,
-    events: mpsc::Receiver<Event>,
-    requests: mpsc::Sender<Request>,
-    rest: RestClient,
-    clock: LocalClock,
-    seq: u64,
-    last: Timestamp,
+    desk: AtExchange,
     books: BTreeMap<Symbol, Followed>,
     fills: Vec<(Symbol, TradeId, OrderId, Qty)>,
     orders: BTreeMap<String, (OrderState, Symbol)>,
@@ -92,59 +78,14 @@ impl Followed {
 }
 
 impl Trader {
-    fn start(exchange: &Running, seed: u64) -> (Self, Gateway) {
-        let (requests, taken) = mpsc::channel(256);
-        let (out, events) = mpsc::channel(16_384);
-        let settings = settings();
-        let config = GatewayConfig {
-            endpoint: Endpoint::from_rest_url(&exchange.rest).unwrap(),
-            credentials: Some(Credentials::new(&exchange.api_key, &exchange.api_secret)),
-            symbols: settings.symbols.clone(),
-            carried_orders: Vec::new(),
-            known_trades: Vec::new(),
-            default_fees: FeeRates { maker: Bps::from_bps(10), taker: Bps::from_bps(10) },
-            clock: monotonic_clock(),
-            streams: StreamRules { silent_after: Duration::from_secs(3), ..StreamRules::default() },
-            requests: Requests::default(),
-        };
-        let clock = config.clock.clone();
-        let gateway = Gateway::start(config, taken, out).unwrap();
-        let mut trader = Self {
-            engine: Engine::new(settings.clone()),
-            events,
-            requests,
-            rest: gateway.rest(),
-            clock,
-            seq: 0,
-            last: Timestamp::EPOCH,
-            books: settings.symbols.iter().map(|symbol| (*symbol, Followed::default())).collect(),
-            fills: Vec::new(),
-            orders: BTreeMap::new(),
-            notes: Vec::new(),
-        };
-        trader.apply(Event::RunOpened(Box::new(RunOpened {
-            run: RunId(0xfa17_0000 + seed),
-            mode: settings.mode,
-            venue: exchange.rest.clone(),
-            code_version: "test".to_owned(),
-            settings: serde_json::to_string(&settings).unwrap(),
-            settings_hash: String::new(),
-            carried: None,
-        })));
-        (trader, gateway)
-    }
-
-    /// A model that finds a reason at every bar, and the candles it wants to see.
-    async fn learn(&mut self) {
-        let bar = self.engine.settings().time_scale.bar;
-        self.apply(Event::Learned(Learned::Model(Box::new(desk::model_of(ModelRole::Shadow, bar)))));
-        let now = self.rest.venue_now();
-        for symbol in self.engine.settings().symbols.clone() {
-            let from = now.floor_to(bar) - Span::from_secs(200);
-            let candles = self.rest.klines_range(symbol, bar, from, now.floor_to(bar), |_, _| {}).await.unwrap();
-            self.apply(Event::Learned(Learned::WarmUp(WarmUp { symbol, interval: bar, candles })));
-        }
-        self.apply(Event::Learned(Learned::Finished));
+    fn start(exchange: &Running, seed: u64) -> Self {
+        let streams = StreamRules { silent_after: Duration::from_secs(3), ..StreamRules::default() };
+        let desk = AtExchange::connect(exchange, settings(), streams);
+        let opened = desk.opened(RunId(0xfa17_0000 + seed), None);
+        let books = desk.engine.settings().symbols.iter().map(|symbol| (*symbol, Followed::default())).collect();
+        let mut trader = Self { desk, books, fills: Vec::new(), orders: BTreeMap::new(), notes: Vec::new() };
+        trader.apply(opened);
+        trader
     }
 
     fn apply(&mut self, event: Event) {
@@ -153,13 +94,9 @@ impl Trader {
         {
             followed.take(update);
         }
-        self.seq += 1;
-        self.last = self.last.max((self.clock)());
-        let mut effects = Vec::new();
-        self.engine.apply(Stamp { seq: self.seq, at: self.last }, event, &mut effects);
-        for effect in effects {
+        for effect in self.desk.apply(event) {
             match effect {
-                Effect::Send(request) => self.requests.try_send(request).unwrap(),
+                Effect::Send(_) => {}
                 Effect::Alert(alert) => self.notes.push(format!("{:?} {}", alert.severity, alert.text)),
                 Effect::Persist(record) => match *record {
                     Record::Fill(kept) => self.fills.push((kept.fill.symbol, kept.fill.trade_id, kept.fill.order_id, kept.fill.qty)),
@@ -177,12 +114,10 @@ impl Trader {
             if until(self) {
                 return true;
             }
-            match tokio::time::timeout(Duration::from_millis(50), self.events.recv()).await {
-                Ok(Some(event)) => self.apply(event),
-                Ok(None) => panic!("the client ended"),
-                Err(_) => {}
+            if let Some(event) = self.desk.hear().await {
+                self.apply(event);
             }
-            if self.engine.next_deadline().is_some_and(|due| due <= (self.clock)()) {
+            if self.desk.is_due() {
                 self.apply(Event::Tick);
             }
         }
@@ -215,7 +150,7 @@ async fn stated(client: &RestClient, symbols: &[Symbol]) -> Statement {
 }
 
 fn believed(trader: &Trader) -> Statement {
-    let ledger = trader.engine.snapshot().ledger;
+    let ledger = trader.desk.engine.snapshot().ledger;
     let totals = ledger.holdings().filter(|(_, qty)| !qty.is_zero()).map(|(asset, qty)| (asset.to_string(), qty)).collect();
     Statement { fills: trader.fills.iter().copied().collect(), open: trader.open(), totals }
 }
@@ -285,7 +220,7 @@ fn shuffled<T>(mut items: Vec<T>, seed: u64) -> Vec<T> {
 
 /// The book that the client's messages fold to is the exchange's, at an update id that both have.
 async fn books_agree(trader: &mut Trader, client: &RestClient) {
-    for symbol in trader.engine.settings().symbols.clone() {
+    for symbol in trader.desk.engine.settings().symbols.clone() {
         let mut agreed = false;
         for _ in 0..100 {
             let theirs = client.depth(symbol, LEVELS as u32).await.unwrap();
@@ -308,12 +243,12 @@ fn unfired(exchange: &Running) -> Vec<String> {
 }
 
 async fn survive(seed: u64) -> String {
-    let origin = Timestamp::from_millis(monotonic_clock()().millis() - 2 * 86_400_000);
-    let exchange = ExchangeServer::start(listed(100 + seed, origin)).await.unwrap();
-    let (mut trader, gateway) = Trader::start(&exchange, seed);
-    let reconciled = |t: &Trader| t.engine.view().health.reconciled;
+    let exchange = ExchangeServer::start(listed(100 + seed, real_time::two_days_ago())).await.unwrap();
+    let mut trader = Trader::start(&exchange, seed);
+    let reconciled = |t: &Trader| t.desk.engine.view().health.reconciled;
     assert!(trader.live(Duration::from_secs(20), reconciled).await, "the account is stated: {:?}", trader.notes);
-    trader.learn().await;
+    let lessons = trader.desk.lessons(ModelRole::Shadow).await;
+    lessons.into_iter().for_each(|lesson| trader.apply(lesson));
     assert!(trader.live(Duration::from_secs(60), |t| t.fills.len() >= 3).await, "it trades: {:?}", trader.notes);
     let (last, others): (Vec<_>, Vec<_>) = every_fault().into_iter().partition(|(name, _)| *name == LAST);
     for (name, fault) in shuffled(others, seed) {
@@ -326,7 +261,7 @@ async fn survive(seed: u64) -> String {
         last.into_iter().for_each(|(_, fault)| exchange.inject(fault).unwrap());
     }
     let struck = all_but_the_last && trader.live(STRIKES_WITHIN, |_| unfired(&exchange).is_empty()).await;
-    let state = trader.engine.view();
+    let state = trader.desk.engine.view();
     assert!(
         struck,
         "seed {seed}: never struck: {:?}\n{:?} {:?}\n{:?}\n{}",
@@ -339,12 +274,9 @@ async fn survive(seed: u64) -> String {
     // Nothing new; what is under way comes to its end.
     trader.notes.push("-- no more faults".to_owned());
     trader.apply(Event::Command(Command::Stop));
-    let client = {
-        let endpoint = Endpoint::from_rest_url(&exchange.rest).unwrap();
-        RestClient::new(endpoint, Some(Credentials::new(&exchange.api_key, &exchange.api_secret)), monotonic_clock()).unwrap()
-    };
+    let client = real_time::client(&exchange.rest, &exchange.api_key, &exchange.api_secret);
     client.sample_clock().await.unwrap();
-    let symbols = trader.engine.settings().symbols.clone();
+    let symbols = trader.desk.engine.settings().symbols.clone();
     let end = Instant::now() + SETTLES_WITHIN;
     loop {
         // Both clients share the exchange's limits: what is asked too often is not answered.
@@ -357,12 +289,10 @@ async fn survive(seed: u64) -> String {
     }
     books_agree(&mut trader, &client).await;
     assert_eq!(trader.fills.len(), trader.fills.iter().collect::<BTreeSet<_>>().len(), "no fill is booked twice");
-    let view = trader.engine.view();
+    let view = trader.desk.engine.view();
     assert!(!matches!(view.trading, TradingState::Halted { .. }), "{:?}", view.trading);
     let said = format!("seed {seed}: {} orders, {} fills, {} alerts", trader.orders.len(), trader.fills.len(), trader.notes.len());
-    let Trader { requests, events, .. } = trader;
-    drop((requests, events));
-    gateway.ended().await;
+    trader.desk.end().await;
     exchange.stop().await;
     said
 }
@@ -371,11 +301,7 @@ async fn survive(seed: u64) -> String {
 fn after_every_fault_orders_money_and_books_are_the_exchanges() {
     let wanted = std::env::var("HURACAN_FAULT_SEEDS").unwrap_or_else(|_| "1".to_owned());
     let seeds = wanted.split(',').map(|seed| seed.trim().parse::<u64>().unwrap());
-    if rustls::crypto::ring::default_provider().install_default().is_err() {
-        // Another test of this process was first.
-    }
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     for seed in seeds {
-        println!("{}", runtime.block_on(survive(seed)));
+        println!("{}", real_time::run(survive(seed)));
     }
 }

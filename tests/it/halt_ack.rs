@@ -3,13 +3,14 @@
 //! `HURACAN_HALTS` sets how often each fault is tried (1 unless told). Measured and printed, never asserted in milliseconds: what must hold is
 //! that no entry is left at the exchange, and that what is held keeps its stop there.
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use huracan::domain::{Side, Symbol};
-use huracan::venue::binance::{Credentials, Endpoint, RestClient, monotonic_clock};
+use huracan::venue::binance::RestClient;
+
+use crate::exchange_process::{Attended, ExchangeProcess, program};
 
 /// (name, the rule that the exchange is given just before the halt).
 const FAULTS: [(&str, &str); 6] = [
@@ -24,61 +25,31 @@ const FAULTS: [(&str, &str); 6] = [
 /// Fees that make entries rest instead of taking.
 const REBATE: [&str; 4] = ["--set", "venue.maker_fee_bps=-2", "--set", "venue.taker_fee_bps=10"];
 
-struct Killed(Child);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 struct Site {
-    _exchange: Killed,
-    _trader: Killed,
+    exchange: ExchangeProcess,
+    _trader: Attended,
     folder: tempfile::TempDir,
-    rest: String,
     runtime: tokio::runtime::Runtime,
     client: RestClient,
 }
 
 fn start() -> Site {
     let folder = tempfile::tempdir().unwrap();
-    let mut exchange = Command::new(env!("CARGO_BIN_EXE_huracan"))
-        .args(["exchange", "--json", "--seed", "12"])
-        .args(REBATE)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(exchange.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let ready: serde_json::Value = serde_json::from_str(&line).unwrap();
-    let text = |key: &str| ready[key].as_str().unwrap().to_owned();
-    let (rest, key, secret) = (text("rest"), text("api_key"), text("api_secret"));
-    let trader = Command::new(env!("CARGO_BIN_EXE_huracan"))
-        .args(["run", "--mode", "demo", "--headless", "--json", "--set", "demo.history_days=3", "--venue", &rest, "--data"])
+    let exchange = ExchangeProcess::start(|command| command.args(["--seed", "12"]).args(REBATE));
+    let trader = exchange
+        .trader()
+        .args(["run", "--mode", "demo", "--headless", "--json", "--set", "demo.history_days=3", "--venue", &exchange.rest, "--data"])
         .arg(folder.path().join("trader.redb"))
-        .env("HURACAN_API_KEY", &key)
-        .env("HURACAN_API_SECRET", &secret)
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
-    if rustls::crypto::ring::default_provider().install_default().is_err() {
-        // Another test of this process was first.
-    }
-    let client =
-        RestClient::new(Endpoint::from_rest_url(&rest).unwrap(), Some(Credentials::new(&key, &secret)), monotonic_clock()).unwrap();
+    let client = exchange.client();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    Site { _exchange: Killed(exchange), _trader: Killed(trader), folder, rest, runtime, client }
+    Site { exchange, _trader: Attended(trader), folder, runtime, client }
 }
 
 fn said(folder: &Path, command: &str) -> (bool, serde_json::Value) {
-    let output = Command::new(env!("CARGO_BIN_EXE_huracan"))
-        .args([command, "--json", "--data"])
-        .arg(folder.join("trader.redb"))
-        .stderr(Stdio::null())
-        .output()
-        .unwrap();
+    let output = program().args([command, "--json", "--data"]).arg(folder.join("trader.redb")).stderr(Stdio::null()).output().unwrap();
     (output.status.success(), serde_json::from_slice(&output.stdout).unwrap_or_default())
 }
 
@@ -97,7 +68,7 @@ impl Site {
     }
 
     fn faults(&self, rules: &str) {
-        let url = format!("{}/control/faults", self.rest);
+        let url = format!("{}/control/faults", self.exchange.rest);
         self.runtime.block_on(async {
             let web = reqwest::Client::new();
             web.delete(&url).send().await.unwrap();

@@ -1,41 +1,12 @@
 //! History from outside: the exchange serves it, `data fetch` brings it, `data check` finds it whole, `data export` gives it back.
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Output, Stdio};
 
-/// Ends with the test.
-struct Exchange {
-    process: Child,
-    rest: String,
-}
-
-impl Exchange {
-    fn start(folder: &Path) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_huracan"))
-            .current_dir(folder)
-            .args(["exchange", "--json", "--set", "demo.history_days=3"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        let ready: serde_json::Value = serde_json::from_str(&line).unwrap();
-        Self { process, rest: ready["rest"].as_str().unwrap().to_owned() }
-    }
-}
-
-impl Drop for Exchange {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
+use crate::exchange_process::{ExchangeProcess, program};
 
 fn huracan(folder: &Path, args: &[&str]) -> (Output, serde_json::Value) {
-    let output = Command::new(env!("CARGO_BIN_EXE_huracan")).current_dir(folder).args(args).arg("--json").output().unwrap();
+    let output = program().current_dir(folder).args(args).arg("--json").output().unwrap();
     let answer = serde_json::from_slice(&output.stdout).unwrap_or_default();
     (output, answer)
 }
@@ -43,7 +14,8 @@ fn huracan(folder: &Path, args: &[&str]) -> (Output, serde_json::Value) {
 #[test]
 fn days_of_history_are_fetched_whole_checked_exported_and_imported_again() {
     let folder = tempfile::tempdir().unwrap();
-    let exchange = Exchange::start(folder.path());
+    let serve = ["--set", "demo.history_days=3"];
+    let exchange = ExchangeProcess::start(|command| command.current_dir(folder.path()).args(serve).stderr(Stdio::null()));
     let fetch = |symbols: &[&str]| {
         let mut args = vec![
             "data",

@@ -3,65 +3,28 @@
 //! `HURACAN_KILLS` sets how often (2 unless told), `HURACAN_KILL_SEED` the moments.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use huracan::domain::{Asset, OrderId, Qty, Side, Symbol, TradeId};
 use huracan::engine::Snapshot;
 use huracan::protocol::Mode;
-use huracan::store::{Scope, Store};
-use huracan::venue::binance::{Credentials, Endpoint, OrdersOf, RestClient, TradesOf, monotonic_clock};
+use huracan::store::Store;
+use huracan::venue::binance::{OrdersOf, RestClient, TradesOf};
+
+use crate::exchange_process::ExchangeProcess;
 
 const SEED: u64 = 20_261_122;
 
-struct Exchange {
-    process: Child,
-    rest: String,
-    key: String,
-    secret: String,
-}
-
-impl Drop for Exchange {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-fn exchange(folder: &Path) -> Exchange {
-    let mut process = Command::new(env!("CARGO_BIN_EXE_huracan"))
-        .args(["exchange", "--json", "--seed", "11", "--state"])
-        .arg(folder.join("exchange.state"))
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let ready: serde_json::Value = serde_json::from_str(&line).unwrap();
-    let text = |key: &str| ready[key].as_str().unwrap().to_owned();
-    Exchange { rest: text("rest"), key: text("api_key"), secret: text("api_secret"), process }
-}
-
-fn trader(folder: &Path, exchange: &Exchange, length: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_huracan"));
+fn trader(folder: &Path, exchange: &ExchangeProcess, length: &str) -> Command {
+    let mut command = exchange.trader();
     // Three days are enough to learn from, and download in a second.
     command
         .args(["run", "--mode", "demo", "--headless", "--json", "--for", length, "--set", "demo.history_days=3", "--venue", &exchange.rest])
         .arg("--data")
-        .arg(folder.join("trader.redb"))
-        .env("HURACAN_API_KEY", &exchange.key)
-        .env("HURACAN_API_SECRET", &exchange.secret);
+        .arg(folder.join("trader.redb"));
     command
-}
-
-fn client(exchange: &Exchange) -> RestClient {
-    if rustls::crypto::ring::default_provider().install_default().is_err() {
-        // Another test of this process was first.
-    }
-    let endpoint = Endpoint::from_rest_url(&exchange.rest).unwrap();
-    RestClient::new(endpoint, Some(Credentials::new(&exchange.key, &exchange.secret)), monotonic_clock()).unwrap()
 }
 
 /// What of the holdings has a stop at the exchange while nobody watches.
@@ -149,9 +112,8 @@ fn symbols() -> Vec<Symbol> {
 }
 
 /// The stopped trader's file says what the exchange says.
-fn compare(file: &Path, exchange: &Exchange, truth: &Truth) {
-    let scope = Scope { mode: Mode::Demo, venue: exchange.rest.clone(), account: exchange.key.chars().take(8).collect() };
-    let store = Store::open_read_only(file, scope).unwrap();
+fn compare(file: &Path, exchange: &ExchangeProcess, truth: &Truth) {
+    let store = Store::open_read_only(file, exchange.scope(Mode::Demo)).unwrap();
     let fills: BTreeSet<_> =
         store.fills().unwrap().into_iter().map(|f| (f.fill.symbol, f.fill.trade_id, f.fill.order_id, f.fill.qty)).collect();
     assert_eq!(fills, truth.trades, "every trade of the exchange is in the file, once");
@@ -178,7 +140,7 @@ impl Dice {
 
 struct Site {
     folder: tempfile::TempDir,
-    exchange: Exchange,
+    exchange: ExchangeProcess,
     runtime: tokio::runtime::Runtime,
     client: RestClient,
 }
@@ -220,9 +182,10 @@ impl Site {
 fn a_killed_trader_finds_its_orders_and_money_again_and_leaves_nothing_unguarded() {
     let kills: u32 = std::env::var("HURACAN_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(2);
     let folder = tempfile::tempdir().unwrap();
-    let exchange = exchange(folder.path());
+    let state = folder.path().join("exchange.state");
+    let exchange = ExchangeProcess::start(|command| command.args(["--seed", "11", "--state"]).arg(state));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let client = client(&exchange);
+    let client = exchange.client();
     let desk = Site { folder, exchange, runtime, client };
     let seed: u64 = std::env::var("HURACAN_KILL_SEED").ok().and_then(|n| n.parse().ok()).unwrap_or(SEED);
     println!("{kills} kills, seed {seed}");

@@ -2,9 +2,8 @@
 //! says what the ledger says.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use huracan::domain::{Money, Price, Qty, RunId, Span, Symbol};
@@ -14,41 +13,13 @@ use huracan::trading::currency::AccountCurrency;
 use serde_json::Value;
 
 use crate::desk::{Desk, settings};
+use crate::exchange_process::{ExchangeProcess, program};
 
-struct Exchange {
-    process: Child,
-    rest: String,
-    key: String,
-    secret: String,
-}
-
-impl Drop for Exchange {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-fn exchange() -> Exchange {
-    let mut process = Command::new(env!("CARGO_BIN_EXE_huracan"))
-        .args(["exchange", "--json", "--seed", "12"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let ready: Value = serde_json::from_str(&line).unwrap();
-    let text = |key: &str| ready[key].as_str().unwrap().to_owned();
-    Exchange { rest: text("rest"), key: text("api_key"), secret: text("api_secret"), process }
-}
-
-fn live(folder: &Path, exchange: &Exchange, length: &str) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_huracan"))
+fn live(folder: &Path, exchange: &ExchangeProcess, length: &str) -> Child {
+    exchange
+        .trader()
         .args(["run", "--mode", "live", "--headless", "--json", "--for", length, "--venue", &exchange.rest, "--data"])
         .arg(folder.join("live.redb"))
-        .env("HURACAN_API_KEY", &exchange.key)
-        .env("HURACAN_API_SECRET", &exchange.secret)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -56,7 +27,7 @@ fn live(folder: &Path, exchange: &Exchange, length: &str) -> Child {
 }
 
 fn asked(folder: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_huracan")).args(args).args(["--json", "--data"]).arg(folder.join("live.redb")).output().unwrap()
+    program().args(args).args(["--json", "--data"]).arg(folder.join("live.redb")).output().unwrap()
 }
 
 fn json(output: &Output) -> Value {
@@ -67,7 +38,7 @@ fn json(output: &Output) -> Value {
 #[test]
 fn a_live_account_begins_at_the_lowest_rung_and_climbs_only_when_it_may() {
     let folder = tempfile::tempdir().unwrap();
-    let exchange = exchange();
+    let exchange = ExchangeProcess::start(|command| command.args(["--seed", "12"]).stderr(Stdio::null()));
     let running = live(folder.path(), &exchange, "12s");
     let end = Instant::now() + Duration::from_secs(30);
     let climb = loop {
@@ -91,8 +62,7 @@ fn a_live_account_begins_at_the_lowest_rung_and_climbs_only_when_it_may() {
     let watched = kept["gates"].as_array().unwrap().iter().find(|gate| gate["name"] == "hours of market data").unwrap();
     assert!(watched["value"].as_f64().is_some() && watched["passed"] == false, "{watched}");
     // The live books were not touched.
-    let scope = Scope { mode: Mode::Live, venue: exchange.rest.clone(), account: exchange.key.chars().take(8).collect() };
-    assert!(Store::open_read_only(&folder.path().join("live.redb"), scope).unwrap().carry().unwrap().is_none());
+    assert!(Store::open_read_only(&folder.path().join("live.redb"), exchange.scope(Mode::Live)).unwrap().carry().unwrap().is_none());
 }
 
 /// Everything that a session kept, in a data file.
@@ -134,7 +104,7 @@ fn the_report_of_a_session_is_its_ledger() {
     assert_eq!(money(&day["net_account"]).raw(), money(&day["net"]).raw() * 100 / 125);
     assert_eq!((report["unrealised_account"].as_str(), report["fx"]["source"].as_str()), (None, Some("a test")));
     assert_eq!(report["transfers"][0]["amount"].as_str().unwrap().parse::<Qty>().unwrap(), "10000".parse().unwrap());
-    let people = Command::new(env!("CARGO_BIN_EXE_huracan")).arg("report").arg("--data").arg(folder.path().join("live.redb")).output();
+    let people = program().arg("report").arg("--data").arg(folder.path().join("live.redb")).output();
     let text = String::from_utf8(people.unwrap().stdout).unwrap();
     for word in ["2026-01-01", "win rate", "maker fees", "exploration", "opening balance", "average cost"] {
         assert!(text.contains(word), "{word}:\n{text}");

@@ -3,7 +3,8 @@
 //! At most one parent a side is open in a market. A finished one with fills waits for the mid sixty seconds after its last fill; when the
 //! run stops, or too many wait, it is written with what is known.
 //!
-//! What was missed is not part of what was saved: it stands beside it, with the way the market went.
+//! What was missed is not part of what was saved: it stands beside it, with the way the market went. Only what could still have been
+//! ordered was missed: dust, which a commission in the base coin leaves below the lot, was never for sale.
 
 use std::collections::VecDeque;
 
@@ -57,7 +58,7 @@ pub struct OrderCostTracker {
 impl OrderCostTracker {
     /// A parent order begins; one of the same side that was never finished ends here.
     pub fn decided(&mut self, decided: ParentDecided) {
-        self.finished(decided.side, decided.at, Some(decided.bid.midpoint(decided.ask)));
+        self.finished(decided.side, decided.at, Some(decided.bid.midpoint(decided.ask)), |missed| missed);
         let clock = MarkoutClock::new(decided.side);
         let nothing = (Qty::ZERO, Money::ZERO);
         self.open.push(Parent {
@@ -94,7 +95,7 @@ impl OrderCostTracker {
             Role::Maker => parent.maker += qty,
             Role::Taker => parent.taker += qty,
         }
-        parent.decided.qty = parent.decided.qty.max(parent.maker + parent.taker);
+        parent.decided.qty = parent.decided.qty.max(parent.filled());
         parent.value += price.notional(qty).unwrap_or(Money::ZERO);
         parent.fees += fee;
         parent.first_fill.get_or_insert(at);
@@ -102,10 +103,13 @@ impl OrderCostTracker {
         parent.clock.on_fill(at, price, qty);
     }
 
-    /// Nothing more is sent for the parent of this side; `mid` tells where the market went.
-    pub fn finished(&mut self, side: Side, at: Timestamp, mid: Option<Price>) {
+    /// Nothing more is sent for the parent of this side; `mid` tells where the market went, `orderable` how much of a rest the lot rules
+    /// still let be ordered.
+    pub fn finished(&mut self, side: Side, at: Timestamp, mid: Option<Price>, orderable: impl FnOnce(Qty) -> Qty) {
         if let Some(place) = self.open.iter().position(|parent| parent.decided.side == side) {
             let mut parent = self.open.remove(place);
+            let filled = parent.filled();
+            parent.narrow(filled + orderable(parent.decided.qty - filled));
             parent.finished = Some((at, mid));
             self.settling.push_back(parent);
         }
@@ -142,10 +146,25 @@ impl OrderCostTracker {
 }
 
 impl Parent {
+    fn filled(&self) -> Qty {
+        self.maker + self.taker
+    }
+
+    /// Only so much was there to be ordered; nothing at all is not believed.
+    fn narrow(&mut self, qty: Qty) {
+        let decided = &mut self.decided;
+        if !qty.is_positive() || qty >= decided.qty {
+            return;
+        }
+        let share = |whole: Money| whole.share(qty, decided.qty);
+        decided.taker = decided.taker.map(|taker| TakerCounterfactual { fee: share(taker.fee), cost: share(taker.cost), ..taker });
+        decided.qty = qty;
+    }
+
     fn record(&self) -> OrderCostRecord {
         let d = &self.decided;
         let arrival_mid = d.bid.midpoint(d.ask);
-        let filled = self.maker + self.taker;
+        let filled = self.filled();
         let at_mid = arrival_mid.notional(filled).unwrap_or(Money::ZERO);
         let slippage = match d.side {
             Side::Buy => self.value - at_mid,
@@ -217,6 +236,11 @@ mod tests {
         text.parse().unwrap()
     }
 
+    /// Everything may be ordered.
+    fn whole(missed: Qty) -> Qty {
+        missed
+    }
+
     /// Two units wanted at 99.9 / 100.1, the whole ask at 100.1, a taker fee of 10 bps.
     fn parent(side: Side) -> ParentDecided {
         let (bid, ask) = (price("99.9"), price("100.1"));
@@ -250,7 +274,7 @@ mod tests {
         tracker.fill(Side::Buy, at(3), price("99.9"), qty("1"), Role::Maker, "-0.01".parse().unwrap());
         tracker.child_sent(Side::Buy, at(5));
         tracker.fill(Side::Buy, at(6), price("100.3"), qty("0.5"), Role::Taker, "0.05".parse().unwrap());
-        tracker.finished(Side::Buy, at(6), Some(price("100.2")));
+        tracker.finished(Side::Buy, at(6), Some(price("100.2")), whole);
         assert!(!tracker.is_open(Side::Buy) && records(&mut tracker, 30, "100.1", false).is_empty());
         let record = records(&mut tracker, 66, "100.4", false).remove(0);
         let show = |m: Money| m.to_string();
@@ -271,16 +295,41 @@ mod tests {
     fn an_order_without_a_fill_is_told_at_once_and_a_stop_waits_for_nothing() {
         let mut tracker = OrderCostTracker::default();
         tracker.decided(parent(Side::Sell));
-        tracker.finished(Side::Sell, at(20), Some(price("99")));
+        tracker.finished(Side::Sell, at(20), Some(price("99")), whole);
         assert!(tracker.is_due(at(20)));
         let missed = records(&mut tracker, 20, "99", false).remove(0);
         assert_eq!((missed.filled, missed.saved, missed.slippage_bps), (Qty::ZERO, None, None));
         assert!((missed.missed_move_bps.unwrap() - 100.0).abs() < 1e-9, "a fall runs away from a seller");
         tracker.decided(parent(Side::Buy));
         tracker.fill(Side::Buy, at(30), price("100"), qty("2"), Role::Maker, Money::ZERO);
-        tracker.finished(Side::Buy, at(30), None);
+        tracker.finished(Side::Buy, at(30), None, whole);
         let stopped = records(&mut tracker, 31, "100", true).remove(0);
         assert!(stopped.markouts.after_1s.is_some() && stopped.markouts.after_60s.is_none() && stopped.missed.is_zero());
+    }
+
+    #[test]
+    fn dust_was_never_missed() {
+        let sell = |filled: &str, orderable: fn(Qty) -> Qty| {
+            let mut tracker = OrderCostTracker::default();
+            tracker.decided(parent(Side::Sell));
+            if filled != "0" {
+                tracker.fill(Side::Sell, at(1), price("99.9"), qty(filled), Role::Taker, "0.1".parse().unwrap());
+            }
+            tracker.finished(Side::Sell, at(2), Some(price("99")), orderable);
+            records(&mut tracker, 2, "99", true).remove(0)
+        };
+        // Lots of a tenth: the last five hundredths can not be sold.
+        let tenths = |missed: Qty| missed.floor_to("0.1".parse().unwrap());
+        let sold = sell("1.95", tenths);
+        assert_eq!((sold.wanted, sold.missed, sold.missed_move_bps), (qty("1.95"), Qty::ZERO, None));
+        // The taker of 1.95: 0.1 each beyond the mid, and ten bps of 99.9.
+        let taker = sold.taker.unwrap();
+        assert_eq!([taker.cost.to_string(), taker.fee.to_string()], ["0.389805", "0.194805"]);
+        assert_eq!(sold.saved.map(|m| m.to_string()), Some("0.094805".to_owned()));
+        let part = sell("1.25", tenths);
+        assert_eq!((part.wanted, part.missed, part.missed_move_bps.is_some()), (qty("1.95"), qty("0.7"), true));
+        let nothing = sell("0", |_| Qty::ZERO);
+        assert_eq!((nothing.wanted, nothing.missed), (qty("2"), qty("2")), "nothing but dust is not believed");
     }
 
     #[test]
@@ -322,7 +371,7 @@ mod tests {
                 real += fee + if buy { beyond } else { -beyond };
                 tracker.fill(side, at(1), paid, units, if maker { Role::Maker } else { Role::Taker }, fee);
             }
-            tracker.finished(side, at(1), None);
+            tracker.finished(side, at(1), None, whole);
             let record = records(&mut tracker, 1, "100", true).remove(0);
             prop_assert_eq!(record.saved, Some(counterfactual - real));
             prop_assert_eq!(record.slippage + record.fees, real);

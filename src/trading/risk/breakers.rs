@@ -1,10 +1,12 @@
-//! Loss stops: marks in, a latched halt out. The day is UTC; the peak is of marked equity.
+//! Loss stops: marks in, a latched halt out. The day is UTC; the peak is of marked equity. What a loss counts from is proven like the loss
+//! itself: the peak must hold for a second, the equity of a minute and of the day's start are each the middle of three marks.
 
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
 use super::Limits;
+use super::sample::Sample;
 use crate::domain::{Bps, Money, Span, Timestamp};
 
 const MINUTE: Span = Span::from_secs(60);
@@ -44,6 +46,9 @@ pub struct Breakers {
     rise: Option<(Timestamp, Money)>,
     day: Option<i64>,
     day_start: Option<Money>,
+    /// The day's start while it is being sampled: until then the lowest mark stands for it.
+    #[serde(default)]
+    day_sample: Option<Sample>,
     /// What today's loss counts from: the day's start, or the equity at which a daily-loss halt was lifted.
     loss_base: Option<Money>,
     equity: Option<Money>,
@@ -53,6 +58,9 @@ pub struct Breakers {
     /// Equity at the beginning of each of the last sixty minutes, oldest first.
     #[serde(default)]
     minutes: VecDeque<(Timestamp, Money)>,
+    /// The next of them while it is being sampled.
+    #[serde(default)]
+    minute_sample: Option<Sample>,
     /// Trades lost in a row, and when the last one was.
     #[serde(default)]
     losing_streak: u32,
@@ -97,21 +105,11 @@ impl Breakers {
             return Some(reason);
         }
         let equity = equity?;
-        // Days only pass: a clock that is set back renews no limit.
-        if self.day.is_none_or(|day| at.day() > day) {
-            self.day = Some(at.day());
-            self.day_start = Some(equity);
-            self.loss_base = Some(equity);
-        }
+        self.sample_day(at, equity);
         // A halt may be lifted while the equity is unknown: its limit begins again here.
         self.loss_base.get_or_insert(equity);
         self.raise_peak(at, equity);
-        while self.minutes.front().is_some_and(|(minute, _)| at.since(*minute) > HOUR) {
-            self.minutes.pop_front();
-        }
-        if self.minutes.back().is_none_or(|(minute, _)| at.since(*minute) >= MINUTE) {
-            self.minutes.push_back((at, equity));
-        }
+        self.sample_minute(at, equity);
         let traded = std::mem::take(&mut self.traded);
         if self.halted.is_some() {
             return None;
@@ -130,6 +128,34 @@ impl Breakers {
                 self.halt(reason.clone());
                 Some(reason)
             }
+        }
+    }
+
+    fn sample_day(&mut self, at: Timestamp, equity: Money) {
+        // Days only pass: a clock that is set back renews no limit.
+        if self.day.is_none_or(|day| at.day() > day) {
+            self.day = Some(at.day());
+            self.day_sample = Some(Sample::default());
+        }
+        let Some(sample) = self.day_sample.as_mut() else { return };
+        let whole = sample.take(at, equity);
+        self.day_start = whole.map(|(_, start)| start).or_else(|| sample.lowest().map(|lowest| lowest.min(equity)));
+        self.loss_base = self.day_start;
+        if whole.is_some() {
+            self.day_sample = None;
+        }
+    }
+
+    fn sample_minute(&mut self, at: Timestamp, equity: Money) {
+        while self.minutes.front().is_some_and(|(minute, _)| at.since(*minute) > HOUR) {
+            self.minutes.pop_front();
+        }
+        if self.minute_sample.is_none() && self.minutes.back().is_none_or(|(minute, _)| at.since(*minute) >= MINUTE) {
+            self.minute_sample = Some(Sample::default());
+        }
+        if let Some(minute) = self.minute_sample.as_mut().and_then(|sample| sample.take(at, equity)) {
+            self.minutes.push_back(minute);
+            self.minute_sample = None;
         }
     }
 
@@ -230,6 +256,7 @@ impl Breakers {
             *reference = reference.map(|held| held + amount);
         }
         self.minutes.iter_mut().for_each(|(_, held)| *held += amount);
+        self.day_sample.iter_mut().chain(&mut self.minute_sample).for_each(|sample| sample.shift(amount));
     }
 
     #[must_use]
@@ -248,11 +275,12 @@ impl Breakers {
         Some((self.loss_base? - self.equity?).max(Money::ZERO))
     }
 
-    /// The fall from the highest of the last hour's minutes; `None` before the first mark.
+    /// The fall from the highest of the last hour's minutes, zero until the first of them is proven; `None` while the equity is unknown.
     #[must_use]
     pub fn hourly_loss(&self) -> Option<Money> {
-        let highest = self.minutes.iter().map(|(_, equity)| *equity).max()?;
-        Some((highest - self.equity?).max(Money::ZERO))
+        let equity = self.equity?;
+        let highest = self.minutes.iter().map(|(_, equity)| *equity).max().unwrap_or(equity);
+        Some((highest - equity).max(Money::ZERO))
     }
 
     /// Losing trades in a row, and when the last one ended.
@@ -303,13 +331,15 @@ mod tests {
         }
     }
 
+    fn mark(breakers: &mut Breakers, seconds: i64, equity: &str) -> Option<String> {
+        breakers.on_mark(Timestamp::from_millis(seconds * 1_000), equity.parse().ok(), &limits()).map(|halt| halt.to_string())
+    }
+
+    /// The first mark holds for three seconds, so that the day has its start.
     fn run(marks: &[(i64, &str)]) -> (Breakers, Vec<String>) {
         let mut breakers = Breakers::default();
-        let mut halts = Vec::new();
-        for (seconds, equity) in marks {
-            let at = Timestamp::from_millis(seconds * 1_000);
-            halts.extend(breakers.on_mark(at, equity.parse().ok(), &limits()).map(|h| h.to_string()));
-        }
+        let start = [0, 1, 2].map(|later| (marks[0].0 + later, marks[0].1));
+        let halts = start.iter().chain(&marks[1..]).filter_map(|(seconds, equity)| mark(&mut breakers, *seconds, equity)).collect();
         (breakers, halts)
     }
 
@@ -370,16 +400,69 @@ mod tests {
         assert_eq!(breakers.on_mark(Timestamp::from_millis(20_000), "4950".parse().ok(), &limits()), None);
     }
 
+    /// Each level holds for three marks.
+    fn held(levels: &[(i64, &str)]) -> Breakers {
+        let mut breakers = Breakers::default();
+        for (seconds, equity) in levels {
+            (0..3).for_each(|later| drop(mark(&mut breakers, seconds + later, equity)));
+        }
+        breakers
+    }
+
     #[test]
     fn the_loss_of_the_hour_is_forgotten_after_an_hour() {
-        let (mut breakers, _) = run(&[(0, "10000"), (60, "10050"), (120, "9990"), (3_600, "9990")]);
+        let mut breakers = held(&[(0, "10000"), (60, "10050"), (120, "9990"), (3_600, "9990")]);
         assert_eq!(breakers.hourly_loss(), "60".parse().ok());
         breakers.shift("-1000".parse().unwrap());
         assert_eq!(breakers.hourly_loss(), "60".parse().ok(), "a transfer is no loss");
         breakers.on_mark(Timestamp::from_millis(3_661_000), "8990".parse().ok(), &limits());
         assert_eq!(breakers.hourly_loss(), Some(Money::ZERO));
-        let (rising, _) = run(&[(0, "10000"), (60, "10050")]);
-        assert_eq!(rising.hourly_loss(), Some(Money::ZERO), "a profit is no loss");
+        assert_eq!(held(&[(0, "10000"), (60, "10050")]).hourly_loss(), Some(Money::ZERO), "a profit is no loss");
+        assert_eq!(Breakers::default().hourly_loss(), None, "nothing is known");
+    }
+
+    #[test]
+    fn one_odd_mark_makes_no_loss_and_hides_none() {
+        // The first mark of a minute is odd.
+        for (odd, loss) in [("20000", "0"), ("1", "0"), ("9999", "0")] {
+            let mut breakers = held(&[(0, "10000")]);
+            let halts = [(60, odd), (61, "10000"), (62, "10000"), (63, "10000")].map(|(at, equity)| mark(&mut breakers, at, equity));
+            assert_eq!(halts, [const { None }; 4]);
+            assert_eq!(breakers.hourly_loss(), loss.parse().ok(), "{odd}");
+        }
+        let mut risen = held(&[(0, "10000")]);
+        for (at, equity) in [(60, "1"), (61, "10050"), (62, "10050"), (63, "9990")] {
+            mark(&mut risen, at, equity);
+        }
+        assert_eq!(risen.hourly_loss(), "60".parse().ok(), "an odd low one hides no height");
+        // The first mark of a day is odd.
+        let day = 86_400;
+        for odd in ["20000", "5000"] {
+            let mut breakers = held(&[(0, "10000"), (day - 9, "10000")]);
+            let halts = [(day, odd), (day + 1, "10000"), (day + 2, "10000"), (day + 3, "9950"), (day + 4, "9950")];
+            assert_eq!(halts.map(|(at, equity)| mark(&mut breakers, at, equity)), [const { None }; 5], "{odd}");
+            assert_eq!((breakers.daily_loss(), breakers.day_pnl()), ("50".parse().ok(), "-50".parse().ok()), "{odd}");
+            assert!(mark(&mut breakers, day + 5, "9899").is_none() && mark(&mut breakers, day + 6, "9899").is_some(), "{odd}");
+        }
+    }
+
+    #[test]
+    fn a_day_that_is_being_sampled_outlives_a_restart() {
+        let mut breakers = Breakers::default();
+        for (at, equity) in [(0, "20000"), (1, "10000")] {
+            mark(&mut breakers, at, equity);
+        }
+        breakers.shift("500".parse().unwrap());
+        let mut kept: Breakers = serde_json::from_str(&serde_json::to_string(&breakers).unwrap()).unwrap();
+        assert_eq!(kept, breakers);
+        mark(&mut kept, 2, "10490");
+        assert_eq!(kept.day_pnl(), "-10".parse().ok());
+        let mut old = serde_json::to_value(&kept).unwrap();
+        let fields = old.as_object_mut().unwrap();
+        for name in ["day_sample", "minute_sample"] {
+            assert!(fields.remove(name).is_some(), "{name} is kept");
+        }
+        assert_eq!(serde_json::from_value::<Breakers>(old).unwrap(), kept, "a state without them reads");
     }
 
     #[test]

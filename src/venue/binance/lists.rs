@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::error::ClientError;
 use super::http::Terms;
-use super::orders::{ask, side_name, time_in_force, type_name};
+use super::orders::ask;
 use super::query::Query;
 use super::rest_account::Placed;
 use super::rest_wire::OrderWire;
@@ -15,6 +15,7 @@ use crate::domain::{
     ClientOrderId, ListKind, ListLegs, ListState, ListStatus, NewOrder, NewOrderList, OrderId, OrderListId, Symbol, Timestamp,
 };
 use crate::venue::market_frame::venue_time;
+use crate::venue::order_words;
 
 /// What the venue says about a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,17 +77,18 @@ pub(super) fn placement(list: &NewOrderList, opening: bool) -> Ask {
     let terms = Terms::placement(u32::try_from(orders).unwrap_or(u32::MAX), opening);
     match &list.legs {
         ListLegs::Oco { above, below } => {
-            let query = query.with("symbol", above.symbol).with("side", side_name(above.side)).with("quantity", above.qty);
+            let query = query.with("symbol", above.symbol).with("side", order_words::side(above.side)).with("quantity", above.qty);
             let query = leg(leg(query, &ABOVE, above), &BELOW, below).with("newOrderRespType", "FULL");
             ask("POST", "/api/v3/orderList/oco", "orderList.place.oco", query, terms)
         }
         ListLegs::Oto { working, pending } => {
-            let query = working_leg(query, working).with("pendingSide", side_name(pending.side)).with("pendingQuantity", pending.qty);
+            let query =
+                working_leg(query, working).with("pendingSide", order_words::side(pending.side)).with("pendingQuantity", pending.qty);
             let query = leg(query, &PENDING, pending).with("newOrderRespType", "FULL");
             ask("POST", "/api/v3/orderList/oto", "orderList.place.oto", query, terms)
         }
         ListLegs::Otoco { working, above, below } => {
-            let query = working_leg(query, working).with("pendingSide", side_name(above.side)).with("pendingQuantity", above.qty);
+            let query = working_leg(query, working).with("pendingSide", order_words::side(above.side)).with("pendingQuantity", above.qty);
             let query = leg(leg(query, &PENDING_ABOVE, above), &PENDING_BELOW, below).with("newOrderRespType", "FULL");
             ask("POST", "/api/v3/orderList/otoco", "orderList.place.otoco", query, terms)
         }
@@ -94,7 +96,7 @@ pub(super) fn placement(list: &NewOrderList, opening: bool) -> Ask {
 }
 
 fn working_leg(query: Query, order: &NewOrder) -> Query {
-    let query = query.with("symbol", order.symbol).with("workingSide", side_name(order.side)).with("workingQuantity", order.qty);
+    let query = query.with("symbol", order.symbol).with("workingSide", order_words::side(order.side)).with("workingQuantity", order.qty);
     leg(query, &WORKING, order)
 }
 
@@ -111,11 +113,11 @@ const PENDING_BELOW: LegNames =
 
 fn leg(query: Query, names: &LegNames, order: &NewOrder) -> Query {
     query
-        .with(names[0], type_name(order.kind))
+        .with(names[0], order_words::order_type(order.kind))
         .with(names[1], order.id)
         .with_some(names[2], order.kind.price())
         .with_some(names[3], order.kind.stop())
-        .with_some(names[4], time_in_force(order.kind))
+        .with_some(names[4], order_words::time_in_force(order.kind))
 }
 
 #[derive(Deserialize)]

@@ -8,8 +8,9 @@ use super::query::Query;
 use super::rest_account::{AccountOrder, AccountState, Commission, OpenOrders, Placed};
 use super::rest_wire::{AccountWire, AmendedWire, Cancelled, CommissionWire, OrderWire, open_orders};
 use super::transport::{Ask, Transport};
-use crate::domain::{ClientOrderId, NewOrder, OrderKind, Qty, Side, Symbol, TimeInForce, Timestamp};
+use crate::domain::{ClientOrderId, NewOrder, Qty, Symbol, Timestamp};
 use crate::protocol::VenueOrder;
+use crate::venue::order_words;
 
 pub(super) const ORDER: &str = "/api/v3/order";
 
@@ -135,46 +136,12 @@ pub(super) async fn account(via: &impl Transport) -> Result<AccountState, Client
 pub(super) fn order_params(order: &NewOrder) -> Query {
     Query::new()
         .with("symbol", order.symbol)
-        .with("side", side_name(order.side))
-        .with("type", type_name(order.kind))
-        .with_some("timeInForce", time_in_force(order.kind))
+        .with("side", order_words::side(order.side))
+        .with("type", order_words::order_type(order.kind))
+        .with_some("timeInForce", order_words::time_in_force(order.kind))
         .with("quantity", order.qty)
         .with_some("price", order.kind.price())
         .with_some("stopPrice", order.kind.stop())
         .with("newClientOrderId", order.id)
         .with("newOrderRespType", "FULL")
-}
-
-pub(super) const fn type_name(kind: OrderKind) -> &'static str {
-    match kind {
-        OrderKind::LimitMaker { .. } => "LIMIT_MAKER",
-        OrderKind::Limit { .. } => "LIMIT",
-        OrderKind::Market => "MARKET",
-        OrderKind::StopLoss { .. } => "STOP_LOSS",
-        OrderKind::StopLossLimit { .. } => "STOP_LOSS_LIMIT",
-        OrderKind::TakeProfit { .. } => "TAKE_PROFIT",
-        OrderKind::TakeProfitLimit { .. } => "TAKE_PROFIT_LIMIT",
-    }
-}
-
-pub(super) const fn side_name(side: Side) -> &'static str {
-    match side {
-        Side::Buy => "BUY",
-        Side::Sell => "SELL",
-    }
-}
-
-/// A limit-maker order has none, and sending one is an error.
-pub(super) const fn time_in_force(kind: OrderKind) -> Option<&'static str> {
-    let time_in_force = match kind {
-        OrderKind::Limit { time_in_force, .. }
-        | OrderKind::StopLossLimit { time_in_force, .. }
-        | OrderKind::TakeProfitLimit { time_in_force, .. } => time_in_force,
-        OrderKind::LimitMaker { .. } | OrderKind::Market | OrderKind::StopLoss { .. } | OrderKind::TakeProfit { .. } => return None,
-    };
-    Some(match time_in_force {
-        TimeInForce::Gtc => "GTC",
-        TimeInForce::Ioc => "IOC",
-        TimeInForce::Fok => "FOK",
-    })
 }

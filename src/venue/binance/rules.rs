@@ -138,7 +138,7 @@ impl MarketRules {
     /// Checks what can be known before sending. `reference`: the price that percentage bands and market notionals are measured from;
     /// without it they are left to the venue.
     pub fn check(&self, order: &NewOrder, reference: Option<Price>) -> Result<(), BrokenRule> {
-        let kind = super::orders::type_name(order.kind);
+        let kind = crate::venue::order_words::order_type(order.kind);
         if !self.order_types.is_empty() && !self.order_types.iter().any(|t| t == kind) {
             return Err(BrokenRule::Type(kind));
         }

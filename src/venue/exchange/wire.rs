@@ -4,8 +4,10 @@ use std::fmt::Display;
 
 use serde::{Serialize, Serializer};
 
-use crate::domain::{Level, ListKind, ListStatus, OrderKind, OrderListId, OrderStatus, Side, TimeInForce};
+use crate::domain::{Level, ListKind, ListStatus, OrderKind, OrderListId, OrderStatus};
 use crate::matching::{Expiry, OrderView, Phase, SelfTradeMode, SymbolStatus};
+use crate::venue::order_words;
+pub(super) use crate::venue::order_words::{order_type, side};
 
 /// A decimal as the exchange prints it: a string with exactly eight places.
 #[derive(Debug, Clone, Copy)]
@@ -36,36 +38,11 @@ pub(super) fn json<T: Serialize>(value: &T) -> String {
     serde_json::to_string(value).expect("plain data with string keys serialises")
 }
 
-pub(super) const fn side(side: Side) -> &'static str {
-    match side {
-        Side::Buy => "BUY",
-        Side::Sell => "SELL",
-    }
-}
-
-pub(super) const fn order_type(kind: OrderKind) -> &'static str {
-    match kind {
-        OrderKind::LimitMaker { .. } => "LIMIT_MAKER",
-        OrderKind::Limit { .. } => "LIMIT",
-        OrderKind::Market => "MARKET",
-        OrderKind::StopLoss { .. } => "STOP_LOSS",
-        OrderKind::StopLossLimit { .. } => "STOP_LOSS_LIMIT",
-        OrderKind::TakeProfit { .. } => "TAKE_PROFIT",
-        OrderKind::TakeProfitLimit { .. } => "TAKE_PROFIT_LIMIT",
-    }
-}
-
+/// What has no choice is printed as good till cancelled.
 pub(super) const fn time_in_force(kind: OrderKind) -> &'static str {
-    let stated = match kind {
-        OrderKind::Limit { time_in_force, .. }
-        | OrderKind::StopLossLimit { time_in_force, .. }
-        | OrderKind::TakeProfitLimit { time_in_force, .. } => time_in_force,
-        OrderKind::LimitMaker { .. } | OrderKind::Market | OrderKind::StopLoss { .. } | OrderKind::TakeProfit { .. } => TimeInForce::Gtc,
-    };
-    match stated {
-        TimeInForce::Gtc => "GTC",
-        TimeInForce::Ioc => "IOC",
-        TimeInForce::Fok => "FOK",
+    match order_words::time_in_force(kind) {
+        Some(stated) => stated,
+        None => "GTC",
     }
 }
 

@@ -2,7 +2,7 @@
 
 use huracan::domain::{Bps, FeeRates, Instrument, Money, Qty, Side};
 use huracan::engine::Settings;
-use huracan::protocol::{ModelRole, Record, Severity, VenueEvent, VenueFill};
+use huracan::protocol::{Command, ModelRole, Record, Severity, VenueEvent, VenueFill};
 
 use crate::desk::{Desk, settings};
 
@@ -36,6 +36,27 @@ fn three_ways_to_count_the_same_money() {
     }
 }
 
+#[test]
+fn what_can_not_be_sold_for_its_size_was_not_missed() {
+    let mut desk = Desk::with(11, settings(), ModelRole::Champion);
+    desk.run(240);
+    desk.command(Command::Flatten);
+    desk.run(20);
+    desk.command(Command::Stop);
+    desk.run(2);
+    let dust = desk.session.engine.snapshot().desks.iter().any(|(_, dust, ..)| !dust.is_zero());
+    assert!(dust, "without dust this proves nothing");
+    let sales: Vec<_> = desk
+        .records()
+        .into_iter()
+        .filter_map(|record| if let Record::OrderCost(cost) = record { Some(cost) } else { None })
+        .filter(|cost| cost.side == Side::Sell && cost.filled.is_positive())
+        .collect();
+    assert!(sales.len() >= 5, "{}", sales.len());
+    let missed: Vec<_> = sales.iter().filter(|cost| !cost.missed.is_zero()).collect();
+    assert!(missed.is_empty(), "{missed:?}");
+}
+
 fn fills(desk: &Desk) -> Vec<VenueFill> {
     desk.records().into_iter().filter_map(|record| if let Record::Fill(filled) = record { Some(filled.fill) } else { None }).collect()
 }
@@ -46,7 +67,7 @@ fn costs_and_fees_add_up_over_a_session() {
     for seed in 15..20 {
         let mut desk = Desk::with(seed, settings(), ModelRole::Champion);
         desk.run(300);
-        desk.command(huracan::protocol::Command::Flatten);
+        desk.command(Command::Flatten);
         desk.run(20);
         let costs = desk.costs();
         let sum = |part: fn(&huracan::protocol::CostRecord) -> Money| costs.iter().map(part).sum::<Money>();

@@ -14,7 +14,7 @@
 //! | `venue error`, `venue balance AMOUNT`, `venue overfill` | a failure, another quote balance until trading halts, the last order filled twice |
 //! | `deny MARKET` | the venue takes no order lists any more, and the resting ones are cancelled |
 //! | `halt`, `resume`, `flatten`, `stop`, `limit NAME VALUE [loosen]`, `keep NAME` | a person |
-//! | `wait SECONDS` | time |
+//! | `wait SECONDS`, `moment` | time; a moment is 600 ms |
 //! | `until entries N`, `until positions N`, `until closed N` | time, until so many are there; fails after two minutes |
 //! | `expect ...` | `quiet`, `tripped`, `state WORD`, `entries N`, `positions N`, `exit REASON`, `refusal TEXT`, `status TEXT` |
 
@@ -136,6 +136,7 @@ impl Story {
                 self.desk().command(Command::SetLimit { name, value, confirmed: word == ["loosen"] });
             }
             ["keep", name] => self.desk().command(Command::KeepLimit { name: name.parse().unwrap() }),
+            ["moment"] => self.wait(600),
             ["wait", seconds] => self.wait(1_000 * number(seconds)),
             ["until", what, count] => self.until(what, number(count) as usize),
             ["expect", what @ ..] => self.expect(what, line),
