@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::desk::Desk;
 use super::{Engine, LINE_EVERY};
 use crate::domain::{Asset, ExitReason, Money, Price, Qty, Side, Span, Symbol};
 use crate::protocol::{Effect, LimitName, Severity};
@@ -124,6 +123,11 @@ impl Engine {
         Some(Money::from_quote(self.ledger.venue_balance(self.settings.quote)) - claimed)
     }
 
+    /// Of the capital at work, what is neither in positions nor claimed by open buys.
+    pub(super) fn cash(&self) -> Option<Money> {
+        Some(self.free_quote()?.min(self.capital_at_work()? - self.exposure()?))
+    }
+
     /// All holdings at their marks plus what open buys may add; `None` while a mark is missing.
     pub(super) fn exposure(&self) -> Option<Money> {
         let mut total = Money::ZERO;
@@ -141,18 +145,26 @@ impl Engine {
 
     /// What all positions would lose from their marks to their stops; `None` while a mark is missing.
     pub(super) fn heat(&self) -> Option<Money> {
-        self.desks.values().map(Self::heat_of).sum()
+        self.desks.keys().map(|symbol| self.heat_of(*symbol)).sum()
     }
 
-    /// What one market's position would lose from its mark to its stop.
-    pub(super) fn heat_of(desk: &Desk) -> Option<Money> {
-        let Some(trade) = desk.trade.as_ref().filter(|trade| trade.held().is_positive()) else { return Some(Money::ZERO) };
-        let mark = desk.mark()?;
-        match trade.stop {
-            Some(stop) if stop < mark => (mark - stop).notional(trade.held()),
-            Some(_) => Some(Money::ZERO),
-            None => Some(mark.notional(trade.held())?.at_rate(trade.plan.stop)),
+    /// What one market's position would lose from its mark to its stop, and what its open buys may add to it.
+    pub(super) fn heat_of(&self, symbol: Symbol) -> Option<Money> {
+        let Some((desk, trade)) = self.desks.get(&symbol).and_then(|desk| Some((desk, desk.trade.as_ref()?))) else {
+            return Some(Money::ZERO);
+        };
+        let buys = self.orders.live_of(symbol).filter(|o| o.new.side == Side::Buy);
+        let open: Option<Money> = buys.map(|o| Some(o.new.kind.price()?.notional(o.remaining())?.at_rate(trade.plan.stop))).sum();
+        if !trade.held().is_positive() {
+            return open;
         }
+        let mark = desk.mark()?;
+        let held = match trade.stop {
+            Some(stop) if stop < mark => (mark - stop).notional(trade.held())?,
+            Some(_) => Money::ZERO,
+            None => mark.notional(trade.held())?.at_rate(trade.plan.stop),
+        };
+        Some(held + open?)
     }
 
     /// A trade that has lost more than one trade may is closed. It must hold for two marks a second apart: one bad tick closes nothing.

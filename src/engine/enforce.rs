@@ -172,7 +172,7 @@ impl Engine {
     fn part_of(&self, name: LimitName, symbol: Symbol, value: Money, kept: &Held) -> (Money, Money) {
         match name {
             LimitName::MaxClusterExposureBps => (self.cluster_value(symbol, kept), value),
-            LimitName::MaxHeatBps => (self.desks.get(&symbol).and_then(Self::heat_of).unwrap_or(Money::ZERO), value),
+            LimitName::MaxHeatBps => (self.heat_of(symbol).unwrap_or(Money::ZERO), value),
             _ => (value, value),
         }
     }

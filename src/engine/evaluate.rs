@@ -191,6 +191,8 @@ impl Engine {
             clock_drift: self.health.clock_drift(),
             equity: self.capital_at_work(),
             free_quote: self.free_quote(),
+            cash: self.cash(),
+            unpriced_fee: self.unpriced_fee,
             daily_loss: self.breakers.daily_loss(),
             drawdown: self.breakers.drawdown(),
             unknown_qty: self.orders.unknown_qty(symbol),

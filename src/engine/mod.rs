@@ -103,6 +103,8 @@ pub struct Engine {
     /// What the account held of other assets when the books were opened: seen, never touched.
     foreign: BTreeMap<Asset, Qty>,
     mismatch_since: Option<Timestamp>,
+    /// The last fee in an asset that nothing here prices.
+    unpriced_fee: Option<Asset>,
     /// Orders by ids like ours that nobody here knows, told once.
     strangers: std::collections::BTreeSet<ClientOrderId>,
     /// Runs whose trading this one carries on, oldest first.
@@ -164,6 +166,7 @@ impl Engine {
             balances: BTreeMap::new(),
             foreign: BTreeMap::new(),
             mismatch_since: None,
+            unpriced_fee: None,
             strangers: std::collections::BTreeSet::new(),
             earlier_runs: Vec::new(),
             account_asked: Timestamp::EPOCH,

@@ -75,7 +75,7 @@ impl Engine {
                 Some(LimitValue::Bps(Bps::from_f64(moves / equity.to_f64() * 1e4)))
             }
             LimitName::MaxHeatBps => {
-                let heat = |(symbol, _): &(Symbol, Money)| self.desks.get(symbol).map_or(Some(Money::ZERO), Self::heat_of);
+                let heat = |(symbol, _): &(Symbol, Money)| self.heat_of(*symbol);
                 of_equity(held.iter().map(heat).sum::<Option<Money>>()?)
             }
             _ => None,
@@ -115,7 +115,7 @@ impl Engine {
             }
             LimitName::MinCashReserveBps => {
                 let equity = self.capital_at_work().filter(|equity| equity.is_positive())?;
-                Some(LimitValue::Bps(self.free_quote()?.ratio_bps(equity)))
+                Some(LimitValue::Bps(self.cash()?.ratio_bps(equity)))
             }
             LimitName::MaxOpenOrders => {
                 Some(LimitValue::Count(self.orders.live().filter(|order| order.purpose == Purpose::Entry).count() as u32))

@@ -201,8 +201,9 @@ impl Engine {
     fn note_foreign_fee(&mut self, fill: &VenueFill, instrument: &Instrument, out: &mut Vec<Effect>) {
         if self.is_foreign_fee(fill, instrument) {
             *self.foreign.entry(fill.fee_asset).or_default() -= fill.fee;
+            self.unpriced_fee = Some(fill.fee_asset);
             let text = format!(
-                "a fee of {} {} is not in the result: switch {} fees off, or add its market to the symbols",
+                "a fee of {} {} is not in the result, nothing opens: switch {} fees off, or add its market to the symbols, and start again",
                 fill.fee, fill.fee_asset, fill.fee_asset
             );
             self.alert(Severity::Critical, text, out);

@@ -78,8 +78,9 @@ impl Sums {
 
     fn add(&mut self, fill: &Booked, realised: Money) {
         match fill.role {
-            Role::Maker => (self.maker_fills, self.maker_fees) = (self.maker_fills + 1, self.maker_fees + fill.fee),
-            Role::Taker => (self.taker_fills, self.taker_fees) = (self.taker_fills + 1, self.taker_fees + fill.fee),
+            Some(Role::Maker) => (self.maker_fills, self.maker_fees) = (self.maker_fills + 1, self.maker_fees + fill.fee),
+            Some(Role::Taker) => (self.taker_fills, self.taker_fees) = (self.taker_fills + 1, self.taker_fees + fill.fee),
+            None => {}
         }
         self.volume += fill.volume;
         self.realised += realised;
@@ -192,7 +193,8 @@ pub struct PnlTable {
 struct Booked {
     at: Timestamp,
     symbol: Symbol,
-    role: Role,
+    /// `None`: coins that were taken out, which is no trade.
+    role: Option<Role>,
     volume: Money,
     /// What the position changes by, and what that cost (negative: brought).
     change: Qty,
@@ -381,14 +383,12 @@ fn entries(books: &Books) -> Vec<Entry> {
     let mut found: Vec<(Timestamp, u64, Entry)> = Vec::new();
     for lines in books.postings.chunk_by(|a, b| a.entry == b.entry) {
         let (at, entry) = (lines[0].at, lines[0].entry);
-        match lines.iter().find_map(|line| if let Account::Trading(symbol) = line.account { Some(symbol) } else { None }) {
-            Some(symbol) => found.push((at, entry, Entry::Fill(booked(lines, symbol, books.quote, &fills)))),
-            None => {
-                let moved = lines.iter().filter(|line| line.account == Account::Capital);
-                let entries = moved.map(|line| Transfer { at, asset: line.asset, amount: -line.amount, opening: false });
-                found.extend(entries.map(|transfer| (at, entry, Entry::Transfer(transfer))));
-            }
+        if let Some(symbol) = lines.iter().find_map(|line| if let Account::Trading(symbol) = line.account { Some(symbol) } else { None }) {
+            found.push((at, entry, Entry::Fill(booked(lines, symbol, books.quote, &fills))));
         }
+        let moved = lines.iter().filter(|line| line.account == Account::Capital);
+        let moved = moved.map(|line| Transfer { at, asset: line.asset, amount: -line.amount, opening: false });
+        found.extend(moved.map(|transfer| (at, entry, Entry::Transfer(transfer))));
     }
     found.sort_by_key(|(at, entry, _)| (*at, *entry));
     found.into_iter().map(|(_, _, entry)| entry).collect()
@@ -400,14 +400,15 @@ fn booked(lines: &[PostingRecord], symbol: Symbol, quote: Asset, fills: &BTreeMa
         -lines.iter().filter(of).map(|line| line.amount).sum::<Qty>()
     };
     let (base_in, quote_in) = (trading(false), Money::from_quote(trading(true)));
+    let taken_out = lines.iter().any(|line| line.account == Account::Capital);
     let base = lines.iter().find(|l| l.account == Account::Trading(symbol) && l.asset != quote).map(|l| l.asset);
     let fill = lines[0].trade_id.and_then(|id| fills.get(&(symbol, id)));
     let price = fill.map_or_else(|| price_of(quote_in, base_in), |fill| fill.fill.price);
     let mut booked = Booked {
         at: lines[0].at,
         symbol,
-        role: fill.map_or(Role::Taker, |fill| fill.fill.role),
-        volume: quote_in.abs(),
+        role: (!taken_out).then(|| fill.map_or(Role::Taker, |fill| fill.fill.role)),
+        volume: if taken_out { Money::ZERO } else { quote_in.abs() },
         change: base_in,
         value: -quote_in,
         fee: Money::ZERO,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Rung;
-use crate::domain::{Bps, Money, Qty, Span};
+use crate::domain::{Asset, Bps, Money, Qty, Span};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "snake_case")]
@@ -108,4 +108,6 @@ pub enum Refusal {
     SizedToNothing,
     #[error("the market ran {by} bps away since the decision, worth following {limit} bps")]
     RanAway { by: Bps, limit: Bps },
+    #[error("fees are paid in {asset}, which has no price here: switch that off at the venue, or add its market to the symbols")]
+    FeeUnpriced { asset: Asset },
 }

@@ -79,6 +79,7 @@ struct SymbolLine {
     fees: Money,
     mark: Option<Price>,
     mark_time: Option<Timestamp>,
+    mark_age_ms: Option<i64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -201,7 +202,9 @@ fn assembled((mode, venue, account): (Mode, String, String), quote: Asset, table
     let days: Vec<Day> = table.days.into_iter().map(|row| day(row, rates)).collect();
     let symbols = table.symbols.into_iter().map(|row| {
         let mark = ends.marks.get(&row.symbol);
-        SymbolLine { fees: row.sums.fees(), mark: mark.map(|(_, price)| *price), mark_time: mark.map(|(at, _)| *at), row }
+        let (mark, mark_time) = (mark.map(|(_, price)| *price), mark.map(|(at, _)| *at));
+        let mark_age_ms = mark_time.map(|at| rates.now.since(at).millis());
+        SymbolLine { fees: row.sums.fees(), mark, mark_time, mark_age_ms, row }
     });
     AccountReport {
         mode,
@@ -326,7 +329,8 @@ fn symbols_text(report: &AccountReport) -> String {
     if report.symbols.is_empty() {
         return "nothing was filled".to_owned();
     }
-    let mut rows = vec![header(&["market", "fills", "maker", "realised", "fees", "net", "held", "average cost", "mark", "unrealised"])];
+    let mut rows =
+        vec![header(&["market", "fills", "maker", "realised", "fees", "net", "held", "average cost", "mark", "of", "unrealised"])];
     rows.extend(report.symbols.iter().map(|line| {
         let sums = &line.row.sums;
         let fills = sums.maker_fills + sums.taker_fills;
@@ -335,10 +339,22 @@ fn symbols_text(report: &AccountReport) -> String {
         let price = |price: Option<Price>| price.filter(|_| held).map_or_else(|| "-".to_owned(), |price| price.to_string());
         let mut row = vec![line.row.symbol.to_string(), fills.to_string(), maker];
         row.extend([money(sums.realised), money(line.fees), money(line.row.net), line.row.held.to_string()]);
-        row.extend([price(line.row.average_cost), price(line.mark), unknown(line.row.unrealised)]);
+        row.extend([price(line.row.average_cost), price(line.mark)]);
+        row.push(line.mark_age_ms.filter(|_| held).map_or_else(|| "-".to_owned(), age_text));
+        row.push(unknown(line.row.unrealised));
         row
     }));
     table(&rows)
+}
+
+/// How long ago, in the largest unit that says something.
+fn age_text(age_ms: i64) -> String {
+    match age_ms / 1_000 {
+        seconds @ ..120 => format!("{seconds} s ago"),
+        seconds @ ..7_200 => format!("{} min ago", seconds / 60),
+        seconds @ ..172_800 => format!("{} h ago", seconds / 3_600),
+        seconds => format!("{} days ago", seconds / 86_400),
+    }
 }
 
 /// The account in its own currency in one line, for `status`.

@@ -15,11 +15,12 @@ const EVERY: Duration = Duration::from_secs(60);
 pub async fn ask(rest: RestClient, pair: Symbol, source: String, events: Sender<Event>) {
     let mut failing = false;
     while !events.is_closed() {
-        match rest.last_prices(&[pair]).await {
-            Ok(prices) => {
-                if let Some((_, rate)) = prices.into_iter().find(|(symbol, _)| *symbol == pair) {
+        // The last trade says how old its price is; a ticker would always be of now.
+        match rest.trades(pair, 1).await {
+            Ok(trades) => {
+                if let Some((at, trade)) = trades.last() {
                     failing = false;
-                    let mark = FxMark { pair, rate, source: source.clone(), at: clock::now() };
+                    let mark = FxMark { pair, rate: trade.price, source: source.clone(), at: (*at).min(clock::now()) };
                     // A full queue hears the next one.
                     let _ = events.try_send(Event::Probe(Probe::Fx(mark)));
                 }

@@ -201,3 +201,20 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn coins_that_were_taken_out_are_neither_traded_nor_still_there() {
+    let mut kept = Kept::opened("1000");
+    let btc = Instrument { fees: crate::domain::FeeRates { maker: Bps::ZERO, taker: Bps::ZERO }, ..btcusdt() };
+    kept.fill(HOUR, &btc, Side::Buy, ("100".parse().unwrap(), "1".parse().unwrap()), Role::Maker, Paid::Other);
+    let (postings, value) = kept.ledger.withdraw(at(2 * HOUR), "1".parse().unwrap(), "110".parse().unwrap(), &btc);
+    kept.postings.extend(postings);
+    assert_eq!(value, "110".parse().unwrap());
+    let books = Books { quote: asset("USDT"), fills: &kept.fills, postings: &kept.postings, costs: &kept.costs, strays: &kept.strays };
+    let table = pnl_table(&books, Timestamp::EPOCH, &BTreeMap::new());
+    assert_eq!((table.total.maker_fills, table.total.taker_fills, table.total.volume), (1, 0, "100".parse().unwrap()));
+    assert_eq!(table.total.realised, "10".parse().unwrap());
+    assert_eq!(table.transfers.last().map(|t| (t.asset, t.amount)), Some((asset("USDT"), "-110".parse().unwrap())));
+    assert_eq!(table.equity.last().map(|(_, worth)| *worth), Some("900".parse().unwrap()), "what the ledger holds");
+    assert_eq!(kept.ledger.capital(asset("USDT")), "890".parse().unwrap());
+}

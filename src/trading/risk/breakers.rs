@@ -61,6 +61,11 @@ pub struct Breakers {
     /// The next of them while it is being sampled.
     #[serde(default)]
     minute_sample: Option<Sample>,
+    /// The last mark, and the equity before a time without marks in which a new day began.
+    #[serde(default)]
+    marked: Option<Timestamp>,
+    #[serde(default)]
+    unseen_from: Option<Money>,
     /// Trades lost in a row, and when the last one was.
     #[serde(default)]
     losing_streak: u32,
@@ -106,6 +111,7 @@ impl Breakers {
         }
         let equity = equity?;
         self.sample_day(at, equity);
+        self.marked = Some(at);
         // A halt may be lifted while the equity is unknown: its limit begins again here.
         self.loss_base.get_or_insert(equity);
         self.raise_peak(at, equity);
@@ -134,12 +140,16 @@ impl Breakers {
     fn sample_day(&mut self, at: Timestamp, equity: Money) {
         // Days only pass: a clock that is set back renews no limit.
         if self.day.is_none_or(|day| at.day() > day) {
+            // What was lost while nobody looked belongs to the day in which it is seen.
+            let blind = self.marked.is_some_and(|marked| at.since(marked) > MINUTE);
+            self.unseen_from = self.minutes.back().map(|(_, equity)| *equity).filter(|_| blind);
             self.day = Some(at.day());
             self.day_sample = Some(Sample::default());
         }
         let Some(sample) = self.day_sample.as_mut() else { return };
         let whole = sample.take(at, equity);
         self.day_start = whole.map(|(_, start)| start).or_else(|| sample.lowest().map(|lowest| lowest.min(equity)));
+        self.day_start = self.day_start.map(|start| start.max(self.unseen_from.unwrap_or(start)));
         self.loss_base = self.day_start;
         if whole.is_some() {
             self.day_sample = None;
@@ -252,7 +262,7 @@ impl Breakers {
     /// Money came from outside (negative: it left): neither a profit nor a loss.
     pub fn shift(&mut self, amount: Money) {
         self.rise = None;
-        for reference in [&mut self.peak, &mut self.day_start, &mut self.loss_base, &mut self.equity] {
+        for reference in [&mut self.peak, &mut self.day_start, &mut self.unseen_from, &mut self.loss_base, &mut self.equity] {
             *reference = reference.map(|held| held + amount);
         }
         self.minutes.iter_mut().for_each(|(_, held)| *held += amount);
@@ -366,6 +376,17 @@ mod tests {
         assert_eq!(mark(15, "9801"), None);
         assert_eq!(mark(16, "9800"), None);
         assert_eq!(mark(17, "9800").as_deref(), Some("daily loss 100.00 reached its limit 100.00"));
+    }
+
+    #[test]
+    fn what_was_lost_over_midnight_while_nobody_looked_counts_today() {
+        let evening = 86_400 - 7_200;
+        let (breakers, halts) = run(&[(evening, "10000"), (evening + 1, "10000"), (evening + 2, "10000"), (86_400 + 3_600, "9950")]);
+        assert_eq!((breakers.day_pnl(), halts.len()), ("-50".parse().ok(), 0));
+        let (_, halts) = run(&[(evening, "10000"), (evening + 1, "10000"), (evening + 2, "10000"), (90_000, "9900"), (90_002, "9900")]);
+        assert_eq!(halts, ["daily loss 100.00 reached its limit 100.00"]);
+        let seen: Vec<(i64, &str)> = (86_390..86_400).map(|s| (s, "10000")).chain((86_400..86_410).map(|s| (s, "9950"))).collect();
+        assert_eq!(run(&seen).0.day_pnl(), Some(Money::ZERO), "a day that was watched begins where it begins");
     }
 
     #[test]

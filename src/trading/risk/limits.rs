@@ -118,7 +118,7 @@ pub const TABLE: &[LimitRow] = &[
     row!(MaxVolatilityPercent, Percent, ?max_volatility_percent, Up, "volatility of the last bars, of the usual one"),
     row!(CoolDownMs, Millis, cool_down_ms, Down, "pause of a market after an exit"),
     row!(MaxTradeLoss, Money, ?max_trade_loss, Up, "loss of one trade, at which it is closed"),
-    row!(MaxHourlyLoss, Money, ?max_hourly_loss, Up, "loss of the last hour"),
+    row!(MaxHourlyLoss, Money, ?max_hourly_loss, Up, "fall from the highest equity of the last hour"),
     row!(MaxDailyLoss, Money, max_daily_loss, Up, "loss of the UTC day; halts"),
     row!(MaxDrawdownBps, Bps, max_drawdown_bps, Up, "fall from the equity's peak; halts"),
     row!(MaxLosingStreak, Count, ?max_losing_streak, Up, "losing trades in a row"),
@@ -184,7 +184,11 @@ impl LimitRow {
             Looser::Up => (value.to_f64(), limit.to_f64()),
             Looser::Down => (limit.to_f64(), value.to_f64()),
         };
-        (whole > 0.0).then(|| (part / whole * 100.0).clamp(0.0, 1e6))
+        match self.looser {
+            // Nothing is left of what must be kept.
+            Looser::Down if part > 0.0 && whole <= 0.0 => Some(1e6),
+            _ => (whole > 0.0).then(|| (part / whole * 100.0).clamp(0.0, 1e6)),
+        }
     }
 }
 

@@ -49,6 +49,7 @@ const RULES: &[Rule] = &[
     portfolio_heat,
     few_orders,
     slow_enough,
+    fees_priced,
     affordable,
     cash_reserve,
 ];
@@ -313,10 +314,18 @@ fn affordable(order: &NewOrder, price: Price, s: &Situation, _: &Limits) -> Resu
     }
 }
 
+/// A loss that can not be counted reaches no limit.
+fn fees_priced(order: &NewOrder, _: Price, s: &Situation, _: &Limits) -> Result<(), Refusal> {
+    match s.unpriced_fee {
+        Some(asset) if order.side == Side::Buy => Err(Refusal::FeeUnpriced { asset }),
+        _ => Ok(()),
+    }
+}
+
 /// Some money is never spent, whatever the signals say.
 fn cash_reserve(order: &NewOrder, price: Price, s: &Situation, limits: &Limits) -> Result<(), Refusal> {
     let Some(share) = limits.min_cash_reserve_bps.filter(|_| order.side == Side::Buy) else { return Ok(()) };
-    let (Some(free), Some(equity)) = (s.free_quote, s.equity) else { return Err(Refusal::BalanceUnknown) };
+    let (Some(free), Some(equity)) = (s.cash, s.equity) else { return Err(Refusal::BalanceUnknown) };
     let (left, limit) = (free - notional(price, order.qty), equity.at_rate(share));
     if left < limit { Err(Refusal::CashReserve { left, limit }) } else { Ok(()) }
 }
@@ -407,6 +416,8 @@ mod tests {
             clock_drift: Some(Span::ZERO),
             equity: Some("10000".parse().unwrap()),
             free_quote: Some("5000".parse().unwrap()),
+            cash: Some("5000".parse().unwrap()),
+            unpriced_fee: None,
             daily_loss: Some(Money::ZERO),
             drawdown: Some(Bps::ZERO),
             unknown_qty: Qty::ZERO,
@@ -451,7 +462,7 @@ mod tests {
     fn each_missing_input_refuses() {
         let instrument = instrument();
         assert!(approve(order("1"), &situation(&instrument), &limits()).is_ok());
-        let cases: [(&str, Change); 22] = [
+        let cases: [(&str, Change); 24] = [
             ("halted", |s| s.halted = true),
             ("stopping", |s| s.stopping = true),
             ("not reconciled", |s| s.reconciled = false),
@@ -464,6 +475,8 @@ mod tests {
             ("day unknown", |s| s.daily_loss = None),
             ("exposure unknown", |s| s.exposure = None),
             ("balance unknown", |s| s.free_quote = None),
+            ("cash unknown", |s| s.cash = None),
+            ("a fee without a price", |s| s.unpriced_fee = "BNB".parse().ok()),
             ("no stop", |s| s.stop_distance = None),
             ("heat unknown", |s| s.heat = None),
             ("hour unknown", |s| s.hourly_loss = None),
@@ -497,7 +510,7 @@ mod tests {
             ("orders", "1", |s| s.open_orders = 4, |s| s.open_orders = 5),
             // 1,000 at 100 bps to the stop are 10; 50 bps of 10,000 are 50.
             ("heat", "10", |s| s.heat = "40".parse().ok(), |s| s.heat = "40.01".parse().ok()),
-            ("reserve", "10", |s| s.free_quote = "2000".parse().ok(), |s| s.free_quote = "1999.99".parse().ok()),
+            ("reserve", "10", |s| s.cash = "2000".parse().ok(), |s| s.cash = "1999.99".parse().ok()),
             ("rate", "1", |s| s.opened_last_minute = 9, |s| s.opened_last_minute = 10),
             ("hour", "1", |s| s.hourly_loss = "99.99".parse().ok(), |s| s.hourly_loss = "100".parse().ok()),
             ("volatility", "1", |s| s.volatility_percent = Some(300), |s| s.volatility_percent = Some(301)),

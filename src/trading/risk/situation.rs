@@ -1,7 +1,7 @@
 //! What the rules look at, gathered by the engine.
 
 use super::PortfolioRisk;
-use crate::domain::{Bps, Instrument, Money, Price, Qty, Span};
+use crate::domain::{Asset, Bps, Instrument, Money, Price, Qty, Span};
 
 /// Everything the rules look at, gathered by the engine. `None` means unknown, and unknown refuses.
 #[derive(Debug, Clone)]
@@ -21,6 +21,10 @@ pub struct Situation<'a> {
     pub clock_drift: Option<Span>,
     pub equity: Option<Money>,
     pub free_quote: Option<Money>,
+    /// Of the capital at work, what is neither in positions nor claimed by open buys.
+    pub cash: Option<Money>,
+    /// A fee was paid in an asset that nothing here prices: results and losses are not what they seem.
+    pub unpriced_fee: Option<Asset>,
     pub daily_loss: Option<Money>,
     pub drawdown: Option<Bps>,
     /// Quantity in orders of this symbol whose outcome is unknown.

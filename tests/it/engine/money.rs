@@ -2,7 +2,7 @@
 
 use huracan::domain::{Bps, FeeRates, Instrument, Money, Qty, Side};
 use huracan::engine::Settings;
-use huracan::protocol::{Command, ModelRole, Record, Severity, VenueEvent, VenueFill};
+use huracan::protocol::{Command, ModelRole, Record, Refusal, Severity, VenueEvent, VenueFill, Verdict};
 
 use crate::desk::{Desk, settings};
 
@@ -155,7 +155,10 @@ fn a_fee_in_a_coin_that_is_not_traded_is_kept_apart_and_told() {
     desk.learn(ModelRole::Shadow);
     let compared = compare(&mut desk, 180);
     let counters = desk.session.engine.counters().clone();
-    assert!(compared > 90 && counters.trades_closed >= 5 && counters.halts == 0, "{compared}: {counters:?}");
+    assert!(compared > 90 && counters.trades_closed >= 1 && counters.halts == 0, "{compared}: {counters:?}");
+    // What can not be counted reaches no limit: nothing more is bought, and what was bought is managed to its end.
+    let refused = desk.decisions().iter().filter(|d| matches!(d.verdict, Verdict::Refused(Refusal::FeeUnpriced { .. }))).count();
+    assert!(refused > 10 && desk.trades().is_empty(), "{refused} refused, {:?}", desk.trades());
     // What was bought is held and sold to the last unit: nothing of it went as a fee.
     assert!(desk.costs().iter().all(|cost| cost.fees.to_f64().abs() < 1e-6), "only what the venue rounds");
     let bnb = "BNB".parse().unwrap();
