@@ -11,6 +11,7 @@ use super::courier::Courier;
 use super::recorder::Recorder;
 use super::screen::Shared;
 use super::summary::VenueStatement;
+use super::watchdog::Heart;
 use crate::app::clock;
 use crate::domain::{Asset, Price, Qty, Span, Symbol, Timestamp};
 use crate::engine::{Engine, PnlReport, Snapshot};
@@ -42,6 +43,8 @@ pub struct EngineLoop {
     /// The account can be asked.
     pub signed: bool,
     pub shared: Arc<Shared>,
+    /// Beats with every event and every wait.
+    pub heart: Heart,
     pub deadline: Option<Instant>,
     pub paper_capital: Qty,
     pub paper_latency: Span,
@@ -96,6 +99,7 @@ impl Running {
 
     /// Waits for something to happen (at most `longest`), takes it and everything behind it, and lets its effects out.
     fn turn(&mut self, longest: Duration) {
+        self.looped.heart.beat();
         let wait = self.wait(longest);
         let first = {
             let inbox = &mut self.looped.inbox;
@@ -179,6 +183,7 @@ impl Running {
     }
 
     fn step(&mut self, event: Event) {
+        self.looped.heart.beat();
         self.seq += 1;
         self.last = self.last.max(clock::now());
         let stamp = Stamp { seq: self.seq, at: self.last };
@@ -289,13 +294,14 @@ impl Running {
         if !self.looped.signed {
             return None;
         }
-        self.looped.runtime.block_on(async { asked(&self.looped.rest, &symbols, bases).await })
+        self.looped.runtime.block_on(async { asked(&self.looped.rest, &symbols, bases, &self.looped.heart).await })
     }
 }
 
-async fn asked(rest: &RestClient, symbols: &[Symbol], bases: BTreeMap<Asset, Symbol>) -> Option<VenueStatement> {
+async fn asked(rest: &RestClient, symbols: &[Symbol], bases: BTreeMap<Asset, Symbol>, heart: &Heart) -> Option<VenueStatement> {
     let patience = Duration::from_secs(5);
     let account = tokio::time::timeout(patience, rest.account()).await;
+    heart.beat();
     let quotes = tokio::time::timeout(patience, rest.book_ticker(symbols)).await;
     match (account, quotes) {
         (Ok(Ok(account)), Ok(Ok(quotes))) => {

@@ -14,13 +14,14 @@ use super::recorder::Recorder;
 use super::screen::{FinishOnDrop, Screen, Shared};
 use super::summary::Summary;
 use super::tape::Tape;
+use super::watchdog::{Guarded, Heart, Patience, Watchdog};
 use super::{account, bans, demo, fx, kill_switch, ladder, learner, log};
 use crate::app::cli::RunArgs;
 use crate::app::config::{Config, engine_settings};
 use crate::app::control::{ControlServer, Desk, kill_file, socket_path};
 use crate::app::failure::{ExitKind, Failure, Outcome};
 use crate::app::{Context, clock};
-use crate::domain::RunId;
+use crate::domain::{ClientOrderId, RunId};
 use crate::engine::{Engine, Fingerprint, Settings, Snapshot};
 use crate::protocol::{Event, Mode, ModelKind, ModelRecord, RunOpened, RunRecord};
 use crate::store::{FileKind, Identity, Scope, Store, StoreError, Writer, WriterHandle};
@@ -280,6 +281,7 @@ fn trade(parts: Parts, config: &Config, runtime: &Runtime, shared: &Arc<Shared>)
         streams: StreamRules::default(),
         requests: Requests { transport: config.venue.order_transport, banned_until: bans::kept(&parts.opening.store, &parts.venue.name)? },
     };
+    let taken_over = gateway_config.carried_orders.iter().map(|(id, _)| *id).collect();
     let gateway = {
         let _inside = runtime.enter();
         Gateway::start(gateway_config, outbox, events.clone())?
@@ -299,6 +301,8 @@ fn trade(parts: Parts, config: &Config, runtime: &Runtime, shared: &Arc<Shared>)
     }
     shared.connect_commands(events);
     let capital = if parts.venue.ladder.is_some() { config.ladder.allocated_capital } else { config.paper.capital };
+    // Dropped after the loop, whatever ends it: a panic leaves no entry at the venue.
+    let watchdog = if on_paper { None } else { watched(&parts, run, taken_over, &gateway)? };
     let looped = EngineLoop {
         engine: Engine::new(parts.settings.clone()),
         recorder: Recorder::new(writer.handle()).with_tape(Some(Tape::start(parts.opening.store.clone(), writer.handle(), config)?)),
@@ -308,19 +312,26 @@ fn trade(parts: Parts, config: &Config, runtime: &Runtime, shared: &Arc<Shared>)
         rest: gateway.rest(),
         signed: parts.venue.credentials.is_some(),
         shared: Arc::clone(shared),
+        heart: watchdog.as_ref().map_or_else(Heart::default, Watchdog::heart),
         deadline: parts.deadline,
         paper_capital: capital.to_quote(),
         paper_latency: crate::domain::Span::from_millis(i64::from(config.paper.latency_ms)),
     };
     let ended = looped.run(parts.opening.run_opened(run, &parts.settings, carried));
+    drop(watchdog);
     cancelled.store(true, std::sync::atomic::Ordering::Relaxed);
-    let models = workshop.join().unwrap_or_else(|_| {
-        tracing::error!("the workshop thread failed");
-        Vec::new()
-    });
+    let models = learned(workshop);
     drop(requests);
     runtime.block_on(gateway.ended());
     close(parts, run, ended, &models, writer, runtime)
+}
+
+/// The watch over an engine whose entries rest at a venue; without credentials none do.
+fn watched(parts: &Parts, run: RunId, carried: BTreeSet<ClientOrderId>, gateway: &Gateway) -> Outcome<Option<Watchdog>> {
+    let Some(credentials) = parts.venue.credentials.clone() else { return Ok(None) };
+    let (symbols, endpoint) = (parts.settings.symbols.clone(), parts.venue.endpoint.clone());
+    let guarded = Guarded { run, carried, symbols, endpoint, credentials, bans: gateway.rest().bans() };
+    Ok(Some(Watchdog::start(guarded, Patience::default())?))
 }
 
 /// The carried state, if it can be continued: what does not read, or has lost its market, is refused before anything overwrites it.
@@ -363,6 +374,13 @@ fn start_workshop(
         cancelled: Arc::clone(cancelled),
     };
     Ok(std::thread::Builder::new().name("workshop".into()).spawn(move || workshop.work_behind())?)
+}
+
+fn learned(workshop: std::thread::JoinHandle<Vec<ModelRecord>>) -> Vec<ModelRecord> {
+    workshop.join().unwrap_or_else(|_| {
+        tracing::error!("the workshop thread failed");
+        Vec::new()
+    })
 }
 
 /// The run's end: summary and record into the file, exchange and writer stopped, a consistent copy beside the file.
