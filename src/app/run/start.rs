@@ -133,6 +133,8 @@ pub struct Venue {
     pub embedded: Option<demo::Embedded>,
     /// Live only.
     pub ladder: Option<Ladder>,
+    /// The account's other book, where people spoke last.
+    pub later: Option<Box<Snapshot>>,
 }
 
 pub fn run(context: Context, args: &RunArgs, mode: Mode) -> Outcome {
@@ -219,6 +221,7 @@ fn open_venue(context: &Context, mode: Mode, url: Option<&str>, seed: u64, runti
                 name: "simulated exchange".to_owned(),
                 embedded: Some(embedded),
                 ladder: None,
+                later: None,
             };
             Ok((opening, venue))
         }
@@ -226,20 +229,20 @@ fn open_venue(context: &Context, mode: Mode, url: Option<&str>, seed: u64, runti
             let endpoint = url.map_or_else(|| Ok(Endpoint::binance()), endpoint)?;
             let name = url.unwrap_or("Binance").to_owned();
             let opening = Opening::new(context, mode, &name, "paper", false)?;
-            Ok((opening, Venue { endpoint, credentials: None, name, embedded: None, ladder: None }))
+            Ok((opening, Venue { endpoint, credentials: None, name, embedded: None, ladder: None, later: None }))
         }
         (_, url) => {
             let account = account::credentials(&context.config)?;
             let endpoint = url.map_or_else(|| Ok(Endpoint::binance()), endpoint)?;
             let name = url.unwrap_or("Binance").to_owned();
-            let (opening, ladder) = match mode {
+            let (opening, ladder, later) = match mode {
                 Mode::Live => {
                     let begun = ladder::begin(context, &name, &account.name)?;
-                    (begun.opening, Some(begun.ladder))
+                    (begun.opening, Some(begun.ladder), begun.later)
                 }
-                _ => (Opening::new(context, mode, &name, &account.name, false)?, None),
+                _ => (Opening::new(context, mode, &name, &account.name, false)?, None, None),
             };
-            Ok((opening, Venue { endpoint, credentials: Some(account.credentials), name, embedded: None, ladder }))
+            Ok((opening, Venue { endpoint, credentials: Some(account.credentials), name, embedded: None, ladder, later }))
         }
     }
 }
@@ -261,7 +264,7 @@ fn trade(parts: Parts, config: &Config, runtime: &Runtime, shared: &Arc<Shared>)
     let snapshot = readable(carried.as_deref(), &parts.settings)?;
     let (snapshot, carried) = match parts.venue.ladder.clone() {
         Some(ladder) => {
-            ladder::carried_on(snapshot, ladder).map(|(snapshot, text)| (Some(snapshot), Some(text)))?
+            ladder::carried_on(snapshot, ladder, parts.venue.later.as_deref()).map(|(snapshot, text)| (Some(snapshot), Some(text)))?
         }
         None => (snapshot, carried),
     };
