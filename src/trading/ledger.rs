@@ -71,13 +71,6 @@ impl Ledger {
         self.post(at, None, &[(Account::Venue, asset, amount), (Account::Capital, asset, -amount)])
     }
 
-    /// What is left of a market's coins is given up: as if sold for nothing. `None` when the market was never traded. Gives the coin.
-    pub fn write_off(&mut self, at: Timestamp, symbol: Symbol, quote: Asset, qty: Qty) -> Option<(Asset, Vec<PostingRecord>)> {
-        let trading = Account::Trading(symbol);
-        let asset = self.sums.keys().find(|(account, asset)| *account == trading && *asset != quote).map(|(_, asset)| *asset)?;
-        Some((asset, self.post(at, None, &[(Account::Venue, asset, -qty), (trading, asset, qty)])))
-    }
-
     /// What the venue should hold for us of `asset`.
     #[must_use]
     pub fn venue_balance(&self, asset: Asset) -> Qty {
@@ -127,6 +120,13 @@ impl Ledger {
     #[must_use]
     pub fn is_opened(&self) -> bool {
         self.entries > 0
+    }
+
+    /// What is left of a market's coins is given up: as if sold for nothing. `None` when the market was never traded. Gives the coin.
+    pub fn write_off(&mut self, at: Timestamp, symbol: Symbol, quote: Asset, qty: Qty) -> Option<(Asset, Vec<PostingRecord>)> {
+        let trading = Account::Trading(symbol);
+        let asset = self.sums.keys().find(|(account, asset)| *account == trading && *asset != quote).map(|(_, asset)| *asset)?;
+        Some((asset, self.post(at, None, &[(Account::Venue, asset, -qty), (trading, asset, qty)])))
     }
 
     fn post(&mut self, at: Timestamp, trade_id: Option<TradeId>, lines: &[(Account, Asset, Qty)]) -> Vec<PostingRecord> {
