@@ -8,6 +8,8 @@
 //! 3. An opening order leaves only when its journal entry is on disk (`run::courier`).
 //! 4. The engine's end is the program's end, with its reason and code (`run::screen::tests::an_engine_that_panics_*`).
 //! 5. A trading state that can not be continued is refused and stays as it is (`tests/it/door.rs::a_state_that_can_not_be_continued_*`).
+//! 6. An engine that falls silent or dies leaves no entry at the venue, and every guard (`run::watchdog::tests::a_silent_engine_*`,
+//!    `run::watchdog::tests::an_engine_that_dies_*`).
 //!
 //! *Never*: imported by another room.
 

@@ -52,12 +52,13 @@ impl Snapshot {
         self.orders.live().map(|o| (o.new.id, o.new.symbol)).collect()
     }
 
-    /// Markets that the next run must know: open trades, live orders, dust.
+    /// Markets that the next run must know: open trades, live orders, and dust that cost at least `worth` (what cost less is worth less than
+    /// a venue's smallest order, unless its price has multiplied).
     #[must_use]
-    pub fn symbols_in_use(&self) -> Vec<Symbol> {
+    pub fn symbols_in_use(&self, worth: Money) -> Vec<Symbol> {
         let trades = self.trades.iter().map(|t| t.symbol);
         let orders = self.orders.live().map(|o| o.new.symbol);
-        let dust = self.desks.iter().filter(|(_, qty, ..)| qty.is_positive()).map(|(symbol, ..)| *symbol);
+        let dust = self.desks.iter().filter(|(_, qty, cost, _)| qty.is_positive() && *cost >= worth).map(|(symbol, ..)| *symbol);
         trades.chain(orders).chain(dust).collect()
     }
 }

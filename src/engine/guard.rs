@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Engine;
+use super::{Engine, Snapshot};
 use crate::domain::Timestamp;
 use crate::protocol::{HaltView, LimitAnswer, LimitName};
 use crate::trading::execution::Purpose;
-use crate::trading::risk::{Correlation, LimitChanges, Watches};
+use crate::trading::risk::{Correlation, HaltReason, LimitChanges, Watches};
 
 /// Kept with the trading state; an older state has none of it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -57,6 +57,20 @@ impl Guard {
             outstanding: note.outstanding,
             last_ack: note.last_ack,
         })
+    }
+}
+
+impl Snapshot {
+    /// What people said in another book of the same account, after everything in this one: the limits that they changed, and that they
+    /// halted. It holds here too.
+    pub fn heed(&mut self, later: &Self) {
+        self.guard.changes.heed(&later.guard.changes);
+        if matches!(later.breakers.halted(), Some(HaltReason::Hand | HaltReason::Flatten)) && self.breakers.halted().is_none() {
+            self.breakers.halt(HaltReason::Hand);
+            let note =
+                |note: &HaltNote| HaltNote { flatten: false, entries: 0, cancelled: 0, outstanding: 0, last_ack: None, ..note.clone() };
+            self.guard.halt = later.guard.halt.as_ref().map(note);
+        }
     }
 }
 

@@ -34,6 +34,7 @@ mod fingerprint;
 mod forecast;
 mod guard;
 mod ladder;
+mod left_markets;
 mod limits;
 mod market_news;
 mod quote_orders;
@@ -207,7 +208,13 @@ impl Engine {
         match event {
             Event::RunOpened(opened) => self.on_run_opened(*opened, out),
             Event::Market(update) => self.on_market(&update, out),
-            Event::Venue(news) => self.on_venue(news, out),
+            Event::Venue(news) => {
+                let lists = left_markets::lists_markets(&news);
+                self.on_venue(news, out);
+                if lists {
+                    self.name_unknown_markets(out);
+                }
+            }
             Event::Tick => self.on_time(out),
             Event::Probe(probe) => self.on_probe(&probe, out),
             Event::Command(command) => self.on_command(command, out),
@@ -272,12 +279,15 @@ impl Engine {
         self.run = opened.run;
         self.opened = Some(self.now);
         self.venue = opened.venue;
-        if let Some(text) = opened.carried
-            && let Err(error) = self.restore(&text)
-        {
-            self.carry_lost = true;
-            self.alert(Severity::Critical, format!("the carried trading state can not be read: {error}"), out);
-            self.halt(crate::trading::risk::HaltReason::StoreFailed, out);
+        if let Some(text) = opened.carried {
+            match self.restore(&text) {
+                Ok(()) => self.leave_markets(&text, out),
+                Err(error) => {
+                    self.carry_lost = true;
+                    self.alert(Severity::Critical, format!("the carried trading state can not be read: {error}"), out);
+                    self.halt(crate::trading::risk::HaltReason::StoreFailed, out);
+                }
+            }
         }
         self.open_ladder();
         self.begin_limits(out);

@@ -135,6 +135,13 @@ impl Ledger {
         self.entries > 0
     }
 
+    /// What is left of a market's coins is given up: as if sold for nothing. `None` when the market was never traded. Gives the coin.
+    pub fn write_off(&mut self, at: Timestamp, symbol: Symbol, quote: Asset, qty: Qty) -> Option<(Asset, Vec<PostingRecord>)> {
+        let trading = Account::Trading(symbol);
+        let asset = self.sums.keys().find(|(account, asset)| *account == trading && *asset != quote).map(|(_, asset)| *asset)?;
+        Some((asset, self.post(at, None, &[(Account::Venue, asset, -qty), (trading, asset, qty)])))
+    }
+
     fn post(&mut self, at: Timestamp, trade_id: Option<TradeId>, lines: &[(Account, Asset, Qty)]) -> Vec<PostingRecord> {
         self.entries += 1;
         let entry = self.entries;
@@ -221,6 +228,20 @@ mod tests {
         let before = ledger.clone();
         assert!(ledger.apply_fill(&trade, &btc).is_none());
         assert_eq!(ledger, before);
+    }
+
+    #[test]
+    fn what_is_given_up_counts_for_nothing() {
+        let (mut ledger, btc) = (Ledger::default(), instrument());
+        ledger.transfer(Timestamp::EPOCH, btc.quote, "1000".parse().unwrap());
+        ledger.apply_fill(&fill(1, Side::Buy, 10_000, 100_000, true), &btc).unwrap();
+        assert_eq!(ledger.write_off(Timestamp::EPOCH, "ETHUSDT".parse().unwrap(), btc.quote, Qty::from_raw(1)), None, "never traded");
+        let held = ledger.venue_balance(btc.base);
+        let (asset, postings) = ledger.write_off(Timestamp::EPOCH, btc.symbol, btc.quote, held).unwrap();
+        assert_eq!((asset, postings.len()), (btc.base, 2));
+        assert!(postings.iter().map(|p| p.amount).sum::<Qty>().is_zero());
+        assert!(ledger.venue_balance(btc.base).is_zero());
+        assert_eq!(ledger.net_pnl(btc.quote, |_| None).unwrap().to_string(), "-100", "no price is needed any more");
     }
 
     #[test]

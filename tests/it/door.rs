@@ -190,7 +190,7 @@ fn a_state_that_can_not_be_continued_is_refused_with_code_3_and_stays_as_it_is()
     let folder = tempfile::tempdir().unwrap();
     let mut desk = Desk::ready(61);
     desk.run_until("a holding", |d| !d.session.engine.view().positions.is_empty());
-    let held = format!("dust: {}", desk.session.engine.snapshot().symbols_in_use()[0]);
+    let held = format!("dust: {}", desk.session.engine.snapshot().symbols_in_use(huracan::domain::Money::ZERO)[0]);
     let state = desk.crash().carried;
     for (state, expected) in [(&state[..], &held[..]), (&state[..state.len() / 2], "restore a backup"), ("", "restore a backup")] {
         let file = folder.path().join(format!("live-{}.redb", state.len()));
@@ -211,4 +211,43 @@ fn a_state_that_can_not_be_continued_is_refused_with_code_3_and_stays_as_it_is()
         assert_eq!(store.carry().unwrap().unwrap().state, state, "it is still there for whoever mends it");
         assert_eq!(store.runs().unwrap(), [], "no run began");
     }
+}
+
+/// An exchange in a process of its own, and where it answers.
+struct Exchange(std::process::Child, String);
+
+impl Exchange {
+    fn open() -> Self {
+        let started = Command::new(env!("CARGO_BIN_EXE_huracan")).args(["exchange", "--json"]).stdout(std::process::Stdio::piped()).spawn();
+        let mut child = started.unwrap();
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut line).unwrap();
+        let ready: serde_json::Value = serde_json::from_str(&line).unwrap();
+        Self(child, ready["rest"].as_str().unwrap().to_owned())
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_market_that_the_venue_does_not_know_is_named_and_a_run_of_nothing_else_is_refused() {
+    let (folder, exchange) = (tempfile::tempdir().unwrap(), Exchange::open());
+    let run = |symbols: &str, file: &str, time: &str| {
+        let markets = format!("markets.symbols={symbols}");
+        let args = ["run", "--mode", "paper", "--headless", "--for", time, "--venue", &exchange.1, "--set", &markets, "--data", file];
+        said(&huracan(folder.path(), &args))
+    };
+    let (code, text) = run("[\"GONEUSDT\"]", "gone.redb", "120s");
+    assert_eq!(code, Some(3), "{text}");
+    assert!(text.contains("knows none of these markets: GONEUSDT; correct the symbols"), "{text}");
+    let (code, text) = run("[\"BTCUSDT\",\"GONEUSDT\"]", "both.redb", "12s");
+    assert_eq!(code, Some(0), "{text}");
+    let text = std::fs::read_to_string(folder.path().join("both.log")).unwrap();
+    assert!(text.contains("does not know the market GONEUSDT"), "{text}");
+    assert!(!text.contains("know the market BTCUSDT"), "{text}");
 }

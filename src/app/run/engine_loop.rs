@@ -11,6 +11,7 @@ use super::courier::Courier;
 use super::recorder::Recorder;
 use super::screen::Shared;
 use super::summary::VenueStatement;
+use super::watchdog::Heart;
 use crate::app::clock;
 use crate::domain::{Asset, Price, Qty, Span, Symbol, Timestamp};
 use crate::engine::{Engine, PnlReport, Snapshot};
@@ -42,6 +43,8 @@ pub struct EngineLoop {
     /// The account can be asked.
     pub signed: bool,
     pub shared: Arc<Shared>,
+    /// Beats with every event and every wait.
+    pub heart: Heart,
     pub deadline: Option<Instant>,
     pub paper_capital: Qty,
     pub paper_latency: Span,
@@ -57,6 +60,8 @@ pub struct Ended {
     engine: Engine,
     recorder: Recorder,
     closing: Closing,
+    /// Why the run could not go on, if it ended by itself.
+    pub refusal: Option<String>,
 }
 
 impl Ended {
@@ -67,8 +72,15 @@ impl Ended {
 
 impl EngineLoop {
     pub fn run(self, opened: RunOpened) -> Ended {
-        let mut running =
-            Running { looped: self, seq: 0, last: Timestamp::EPOCH, effects: Vec::new(), held: Vec::new(), shown: Instant::now() };
+        let mut running = Running {
+            looped: self,
+            seq: 0,
+            last: Timestamp::EPOCH,
+            effects: Vec::new(),
+            held: Vec::new(),
+            shown: Instant::now(),
+            refusal: None,
+        };
         running.step(Event::RunOpened(Box::new(opened)));
         running.flush();
         while !running.must_stop() {
@@ -87,15 +99,17 @@ struct Running {
     /// Opening orders that wait for the hand-over of their journal entry.
     held: Vec<Request>,
     shown: Instant,
+    refusal: Option<String>,
 }
 
 impl Running {
     fn must_stop(&self) -> bool {
-        self.looped.shared.must_stop() || self.looped.deadline.is_some_and(|d| Instant::now() >= d)
+        self.refusal.is_some() || self.looped.shared.must_stop() || self.looped.deadline.is_some_and(|d| Instant::now() >= d)
     }
 
     /// Waits for something to happen (at most `longest`), takes it and everything behind it, and lets its effects out.
     fn turn(&mut self, longest: Duration) {
+        self.looped.heart.beat();
         let wait = self.wait(longest);
         let first = {
             let inbox = &mut self.looped.inbox;
@@ -150,8 +164,18 @@ impl Running {
         };
         self.step(event);
         if let Some(instruments) = instruments {
+            self.refusal = self.refusal.take().or_else(|| self.without_markets());
             self.open_paper(instruments);
         }
+    }
+
+    /// A run whose markets the venue does not know has nothing to do.
+    fn without_markets(&self) -> Option<String> {
+        let known: Vec<Symbol> = self.looped.engine.bases().into_values().collect();
+        let symbols = &self.looped.engine.settings().symbols;
+        let names = || symbols.iter().map(Symbol::as_str).collect::<Vec<_>>().join(", ");
+        let none = !symbols.iter().any(|symbol| known.contains(symbol));
+        none.then(|| format!("the venue knows none of these markets: {}; correct the symbols and start again", names()))
     }
 
     fn open_paper(&mut self, instruments: Vec<crate::domain::Instrument>) {
@@ -179,6 +203,7 @@ impl Running {
     }
 
     fn step(&mut self, event: Event) {
+        self.looped.heart.beat();
         self.seq += 1;
         self.last = self.last.max(clock::now());
         let stamp = Stamp { seq: self.seq, at: self.last };
@@ -254,7 +279,7 @@ impl Running {
         let closing = self.close();
         self.flush();
         self.looped.shared.publish(self.looped.engine.view());
-        Ended { engine: self.looped.engine, recorder: self.looped.recorder, closing }
+        Ended { engine: self.looped.engine, recorder: self.looped.recorder, closing, refusal: self.refusal }
     }
 
     /// The venue's final statement, taken until it agrees with the books or time is up (fills may be on their way).
@@ -280,8 +305,8 @@ impl Running {
     }
 
     fn statement(&self) -> Option<VenueStatement> {
-        let symbols = self.looped.engine.settings().symbols.clone();
         let bases = self.looped.engine.bases();
+        let symbols: Vec<Symbol> = bases.values().copied().collect();
         if let Performer::Paper { venue, .. } = &self.looped.performer {
             let totals = venue.as_ref()?.totals();
             return Some(VenueStatement { totals, mids: self.looped.engine.marks(), bases });
@@ -289,13 +314,14 @@ impl Running {
         if !self.looped.signed {
             return None;
         }
-        self.looped.runtime.block_on(async { asked(&self.looped.rest, &symbols, bases).await })
+        self.looped.runtime.block_on(async { asked(&self.looped.rest, &symbols, bases, &self.looped.heart).await })
     }
 }
 
-async fn asked(rest: &RestClient, symbols: &[Symbol], bases: BTreeMap<Asset, Symbol>) -> Option<VenueStatement> {
+async fn asked(rest: &RestClient, symbols: &[Symbol], bases: BTreeMap<Asset, Symbol>, heart: &Heart) -> Option<VenueStatement> {
     let patience = Duration::from_secs(5);
     let account = tokio::time::timeout(patience, rest.account()).await;
+    heart.beat();
     let quotes = tokio::time::timeout(patience, rest.book_ticker(symbols)).await;
     match (account, quotes) {
         (Ok(Ok(account)), Ok(Ok(quotes))) => {

@@ -181,7 +181,7 @@ impl Workshop {
     fn prepare(&self) -> anyhow::Result<Vec<ModelRecord>> {
         let interval = self.settings.time_scale.bar;
         self.tell(Learned::Progress { stage: "connecting".to_owned(), done: 0, total: 1 });
-        let instruments = self.wait(self.rest.exchange_info(&self.settings.symbols, self.config.fees()))?;
+        let instruments = self.wait(self.rest.known_markets(&self.settings.symbols, self.config.fees()))?;
         let mut series = Vec::new();
         for (number, instrument) in instruments.into_iter().enumerate() {
             let candles = self.history(&instrument, number as u64)?;

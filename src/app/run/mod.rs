@@ -18,6 +18,7 @@ mod simulate;
 mod start;
 mod summary;
 mod tape;
+mod watchdog;
 
 pub use simulate::simulate;
 

@@ -14,13 +14,14 @@ use super::recorder::Recorder;
 use super::screen::{FinishOnDrop, Screen, Shared};
 use super::summary::Summary;
 use super::tape::Tape;
+use super::watchdog::{Guarded, Heart, Patience, Watchdog};
 use super::{account, bans, demo, fx, kill_switch, ladder, learner, log};
 use crate::app::cli::RunArgs;
 use crate::app::config::{Config, engine_settings};
 use crate::app::control::{ControlServer, Desk, kill_file, socket_path};
 use crate::app::failure::{ExitKind, Failure, Outcome};
 use crate::app::{Context, clock};
-use crate::domain::RunId;
+use crate::domain::{Asset, ClientOrderId, Money, Qty, RunId};
 use crate::engine::{Engine, Fingerprint, Settings, Snapshot};
 use crate::protocol::{Event, Mode, ModelKind, ModelRecord, RunOpened, RunRecord};
 use crate::store::{FileKind, Identity, Scope, Store, StoreError, Writer, WriterHandle};
@@ -132,6 +133,8 @@ pub struct Venue {
     pub embedded: Option<demo::Embedded>,
     /// Live only.
     pub ladder: Option<Ladder>,
+    /// The account's other book, where people spoke last.
+    pub later: Option<Box<Snapshot>>,
 }
 
 pub fn run(context: Context, args: &RunArgs, mode: Mode) -> Outcome {
@@ -218,6 +221,7 @@ fn open_venue(context: &Context, mode: Mode, url: Option<&str>, seed: u64, runti
                 name: "simulated exchange".to_owned(),
                 embedded: Some(embedded),
                 ladder: None,
+                later: None,
             };
             Ok((opening, venue))
         }
@@ -225,20 +229,20 @@ fn open_venue(context: &Context, mode: Mode, url: Option<&str>, seed: u64, runti
             let endpoint = url.map_or_else(|| Ok(Endpoint::binance()), endpoint)?;
             let name = url.unwrap_or("Binance").to_owned();
             let opening = Opening::new(context, mode, &name, "paper", false)?;
-            Ok((opening, Venue { endpoint, credentials: None, name, embedded: None, ladder: None }))
+            Ok((opening, Venue { endpoint, credentials: None, name, embedded: None, ladder: None, later: None }))
         }
         (_, url) => {
             let account = account::credentials(&context.config)?;
             let endpoint = url.map_or_else(|| Ok(Endpoint::binance()), endpoint)?;
             let name = url.unwrap_or("Binance").to_owned();
-            let (opening, ladder) = match mode {
+            let (opening, ladder, later) = match mode {
                 Mode::Live => {
                     let begun = ladder::begin(context, &name, &account.name)?;
-                    (begun.opening, Some(begun.ladder))
+                    (begun.opening, Some(begun.ladder), begun.later)
                 }
-                _ => (Opening::new(context, mode, &name, &account.name, false)?, None),
+                _ => (Opening::new(context, mode, &name, &account.name, false)?, None, None),
             };
-            Ok((opening, Venue { endpoint, credentials: Some(account.credentials), name, embedded: None, ladder }))
+            Ok((opening, Venue { endpoint, credentials: Some(account.credentials), name, embedded: None, ladder, later }))
         }
     }
 }
@@ -259,7 +263,9 @@ fn trade(parts: Parts, config: &Config, runtime: &Runtime, shared: &Arc<Shared>)
     let carried = parts.opening.store.carry().map_err(store_failure)?.map(|c| c.state);
     let snapshot = readable(carried.as_deref(), &parts.settings)?;
     let (snapshot, carried) = match parts.venue.ladder.clone() {
-        Some(ladder) => ladder::carried_on(snapshot, ladder).map(|(snapshot, text)| (Some(snapshot), Some(text)))?,
+        Some(ladder) => {
+            ladder::carried_on(snapshot, ladder, parts.venue.later.as_deref()).map(|(snapshot, text)| (Some(snapshot), Some(text)))?
+        }
         None => (snapshot, carried),
     };
     let on_paper = parts.settings.mode == Mode::Paper;
@@ -268,18 +274,9 @@ fn trade(parts: Parts, config: &Config, runtime: &Runtime, shared: &Arc<Shared>)
     parts.opening.store.put_run(&parts.opening.run_record(run, &parts.settings)).map_err(store_failure)?;
     let (events, inbox) = mpsc::channel::<Event>(EVENT_QUEUE);
     let (requests, outbox) = mpsc::channel(REQUEST_QUEUE);
-    let gateway_config = GatewayConfig {
-        endpoint: parts.venue.endpoint.clone(),
-        credentials: parts.venue.credentials.clone(),
-        symbols: parts.settings.watched(),
-        // The venue never heard of paper orders.
-        carried_orders: snapshot.as_ref().filter(|_| !on_paper).map(Snapshot::open_orders).unwrap_or_default(),
-        known_trades: snapshot.as_ref().filter(|_| !on_paper).map(|s| s.ledger.last_trades()).unwrap_or_default(),
-        default_fees: config.fees(),
-        clock: Arc::new(clock::now),
-        streams: StreamRules::default(),
-        requests: Requests { transport: config.venue.order_transport, banned_until: bans::kept(&parts.opening.store, &parts.venue.name)? },
-    };
+    // The venue never heard of paper orders.
+    let gateway_config = gateway_config(&parts, config, snapshot.as_ref().filter(|_| !on_paper))?;
+    let taken_over = gateway_config.carried_orders.iter().map(|(id, _)| *id).collect();
     let gateway = {
         let _inside = runtime.enter();
         Gateway::start(gateway_config, outbox, events.clone())?
@@ -299,6 +296,8 @@ fn trade(parts: Parts, config: &Config, runtime: &Runtime, shared: &Arc<Shared>)
     }
     shared.connect_commands(events);
     let capital = if parts.venue.ladder.is_some() { config.ladder.allocated_capital } else { config.paper.capital };
+    // Dropped after the loop, whatever ends it: a panic leaves no entry at the venue.
+    let watchdog = if on_paper { None } else { watched(&parts, run, taken_over, &gateway)? };
     let looped = EngineLoop {
         engine: Engine::new(parts.settings.clone()),
         recorder: Recorder::new(writer.handle()).with_tape(Some(Tape::start(parts.opening.store.clone(), writer.handle(), config)?)),
@@ -308,19 +307,49 @@ fn trade(parts: Parts, config: &Config, runtime: &Runtime, shared: &Arc<Shared>)
         rest: gateway.rest(),
         signed: parts.venue.credentials.is_some(),
         shared: Arc::clone(shared),
+        heart: watchdog.as_ref().map_or_else(Heart::default, Watchdog::heart),
         deadline: parts.deadline,
         paper_capital: capital.to_quote(),
         paper_latency: crate::domain::Span::from_millis(i64::from(config.paper.latency_ms)),
     };
     let ended = looped.run(parts.opening.run_opened(run, &parts.settings, carried));
+    drop(watchdog);
     cancelled.store(true, std::sync::atomic::Ordering::Relaxed);
-    let models = workshop.join().unwrap_or_else(|_| {
-        tracing::error!("the workshop thread failed");
-        Vec::new()
-    });
+    let models = learned(workshop);
     drop(requests);
     runtime.block_on(gateway.ended());
     close(parts, run, ended, &models, writer, runtime)
+}
+
+/// `at_venue`: the state that the venue knows of.
+fn gateway_config(parts: &Parts, config: &Config, at_venue: Option<&Snapshot>) -> Outcome<GatewayConfig> {
+    let banned_until = bans::kept(&parts.opening.store, &parts.venue.name)?;
+    Ok(GatewayConfig {
+        endpoint: parts.venue.endpoint.clone(),
+        credentials: parts.venue.credentials.clone(),
+        symbols: parts.settings.watched(),
+        carried_orders: at_venue.map(Snapshot::open_orders).unwrap_or_default(),
+        known_trades: at_venue.map(|s| s.ledger.last_trades()).unwrap_or_default(),
+        default_fees: config.fees(),
+        clock: Arc::new(clock::now),
+        streams: StreamRules::default(),
+        requests: Requests { transport: config.venue.order_transport, banned_until },
+    })
+}
+
+/// What dust must have cost to keep its market in the settings. The markets' rules are not known before the venue is met: in the coins that
+/// stand for a dollar or a euro no venue sells less than 5; in others everything counts.
+fn worth_an_order(quote: Asset) -> Money {
+    const ABOUT_A_DOLLAR: [&str; 8] = ["USDT", "USDC", "FDUSD", "TUSD", "USD1", "DAI", "EUR", "EURI"];
+    if ABOUT_A_DOLLAR.contains(&quote.as_str()) { Money::from_quote(Qty::from_raw(5 * 100_000_000)) } else { Money::ZERO }
+}
+
+/// The watch over an engine whose entries rest at a venue; without credentials none do.
+fn watched(parts: &Parts, run: RunId, carried: BTreeSet<ClientOrderId>, gateway: &Gateway) -> Outcome<Option<Watchdog>> {
+    let Some(credentials) = parts.venue.credentials.clone() else { return Ok(None) };
+    let (symbols, endpoint) = (parts.settings.symbols.clone(), parts.venue.endpoint.clone());
+    let guarded = Guarded { run, carried, symbols, endpoint, credentials, bans: gateway.rest().bans() };
+    Ok(Some(Watchdog::start(guarded, Patience::default())?))
 }
 
 /// The carried state, if it can be continued: what does not read, or has lost its market, is refused before anything overwrites it.
@@ -331,8 +360,12 @@ fn readable(carried: Option<&str>, settings: &Settings) -> Outcome<Option<Snapsh
             "the trading state of the last run does not read ({error}): start the version that wrote it, or restore a backup"
         ))
     })?;
-    let used: BTreeSet<String> =
-        snapshot.symbols_in_use().into_iter().filter(|s| !settings.symbols.contains(s)).map(|s| s.to_string()).collect();
+    let used: BTreeSet<String> = snapshot
+        .symbols_in_use(worth_an_order(settings.quote))
+        .into_iter()
+        .filter(|s| !settings.symbols.contains(s))
+        .map(|s| s.to_string())
+        .collect();
     if used.is_empty() {
         return Ok(Some(snapshot));
     }
@@ -365,8 +398,16 @@ fn start_workshop(
     Ok(std::thread::Builder::new().name("workshop".into()).spawn(move || workshop.work_behind())?)
 }
 
+fn learned(workshop: std::thread::JoinHandle<Vec<ModelRecord>>) -> Vec<ModelRecord> {
+    workshop.join().unwrap_or_else(|_| {
+        tracing::error!("the workshop thread failed");
+        Vec::new()
+    })
+}
+
 /// The run's end: summary and record into the file, exchange and writer stopped, a consistent copy beside the file.
 fn close(parts: Parts, run: RunId, ended: Ended, models: &[ModelRecord], writer: Writer, runtime: &Runtime) -> Outcome<Summary> {
+    let refusal = ended.refusal.clone();
     let (engine, mut recorder, closing) = ended.into_parts();
     recorder.stop_tape();
     let mut summary = Summary::of(&engine, run, 0, &closing.pnl, closing.venue_net_pnl, models);
@@ -379,14 +420,14 @@ fn close(parts: Parts, run: RunId, ended: Ended, models: &[ModelRecord], writer:
     }
     writer.stop()?;
     parts.opening.store.snapshot().map_err(store_failure)?;
-    Ok(summary)
+    refusal.map_or(Ok(summary), |refusal| Err(Failure::refused(refusal)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::app::config;
-    use crate::domain::{Money, Qty, Symbol};
+    use crate::domain::Symbol;
 
     fn settings() -> Settings {
         engine_settings(&config::load(&[], std::iter::empty(), &[]).unwrap(), Mode::Live, false)
@@ -415,7 +456,12 @@ mod tests {
         snapshot.desks.push((gone, Qty::ZERO, Money::ZERO, None));
         let text = |snapshot: &Snapshot| serde_json::to_string(snapshot).unwrap();
         assert!(readable(Some(&text(&snapshot)), &settings()).is_ok(), "nothing is held there");
-        snapshot.desks.push((gone, "0.5".parse().unwrap(), Money::ZERO, None));
+        let dust = |cost: &str| (gone, "0.5".parse::<Qty>().unwrap(), cost.parse::<Money>().unwrap(), None);
+        snapshot.desks.push(dust("4.99"));
+        assert!(readable(Some(&text(&snapshot)), &settings()).is_ok(), "too little to be sold");
+        let bitcoin = Settings { quote: "BTC".parse().unwrap(), ..settings() };
+        assert!(readable(Some(&text(&snapshot)), &bitcoin).is_err(), "4.99 bitcoins are not dust");
+        snapshot.desks.push(dust("5"));
         let said = refusal(&text(&snapshot));
         assert!(said.contains("dust: OLDUSDT;") && said.contains("add to the symbols"), "{said}");
     }

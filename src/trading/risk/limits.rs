@@ -198,13 +198,18 @@ impl Limits {
         LimitRow::of(name).value(self)
     }
 
+    /// Sets one limit, whatever the others say. False when the value is not in its unit.
+    pub(super) fn put(&mut self, name: LimitName, value: LimitValue) -> bool {
+        (LimitRow::of(name).put)(self, value)
+    }
+
     /// These limits with one of them changed.
     ///
     /// # Errors
     /// What contradicts then, or that the value is not in the limit's unit.
     pub fn with(&self, name: LimitName, value: LimitValue) -> Result<Self, String> {
         let mut changed = self.clone();
-        if !(LimitRow::of(name).put)(&mut changed, value) {
+        if !changed.put(name, value) {
             return Err(format!("{name} is not counted in this unit"));
         }
         match changed.contradictions().into_iter().find(|said| !self.contradictions().contains(said)) {

@@ -30,7 +30,7 @@ pub(super) struct Account {
     pub out: Outbox,
     /// The way orders take.
     pub(super) desk: Desk,
-    symbols: Vec<Symbol>,
+    symbols: Mutex<Vec<Symbol>>,
     /// Orders of ours that no word of the venue has ended yet.
     live: Mutex<BTreeMap<ClientOrderId, Symbol>>,
     /// What was told of trades, to find those that were not.
@@ -63,7 +63,7 @@ impl Account {
             rest,
             out,
             desk,
-            symbols,
+            symbols: Mutex::new(symbols),
             live: Mutex::new(carried.iter().copied().collect()),
             told: Mutex::new(told.collect()),
             asking: Mutex::new(BTreeSet::new()),
@@ -81,6 +81,17 @@ impl Account {
 
     fn told(&self) -> std::sync::MutexGuard<'_, BTreeMap<Symbol, Told>> {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn symbols(&self) -> Vec<Symbol> {
+        self.symbols.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Asks about these markets only: the venue refuses questions about one that it does not know.
+    pub fn keep_to(&self, known: BTreeSet<Symbol>) {
+        self.symbols.lock().unwrap_or_else(PoisonError::into_inner).retain(|symbol| known.contains(symbol));
+        self.live().retain(|_, symbol| known.contains(symbol));
+        self.told().retain(|symbol, _| known.contains(symbol));
     }
 
     pub fn watch(&self, assets: impl Iterator<Item = Asset>) {
@@ -151,7 +162,8 @@ impl Account {
     async fn try_query(&self, id: ClientOrderId, symbol: Symbol) -> Result<(), ClientError> {
         match orders::query(&self.desk, id, symbol).await {
             Ok(order) => self.tell_order_with_fills(order).await,
-            Err(error) if error.is_unknown_order() => self.out.venue(VenueEvent::Missing { id }).await,
+            // A market that is not there has no orders.
+            Err(error) if error.is_unknown_order() || error.is_unknown_market() => self.out.venue(VenueEvent::Missing { id }).await,
             Err(error) => return Err(error),
         }
         Ok(())
@@ -203,7 +215,7 @@ impl Account {
         self.out.venue(VenueEvent::Balances { at, balances }).await;
         let expected: Vec<(ClientOrderId, Symbol)> = self.live().iter().map(|(id, symbol)| (*id, *symbol)).collect();
         let mut open = BTreeSet::new();
-        for &symbol in &self.symbols {
+        for symbol in self.symbols() {
             for order in self.rest.open_orders(symbol).await?.ours {
                 open.insert(order.id);
                 self.out.venue(VenueEvent::Order(order)).await;
@@ -226,7 +238,7 @@ impl Account {
 
     /// Fetches the prices that percentage bands are measured from. A venue that does not state them leaves the bands to itself.
     pub async fn refer(&self) {
-        for &symbol in &self.symbols {
+        for symbol in self.symbols() {
             if let Err(error) = self.rest.average_price(symbol).await {
                 tracing::debug!(%symbol, %error, "no average price");
             }
@@ -261,7 +273,7 @@ impl Account {
         let at = self.rest.venue_now();
         let expected: Vec<(ClientOrderId, Symbol)> = self.live().iter().map(|(id, symbol)| (*id, *symbol)).collect();
         let mut open = OpenOrders::default();
-        for &symbol in &self.symbols {
+        for symbol in self.symbols() {
             let found = self.rest.open_orders(symbol).await?;
             open.foreign += found.foreign;
             open.ours.extend(found.ours);

@@ -126,6 +126,12 @@ impl ClientError {
             || matches!(self, Self::Venue { code: -2011, message, .. } if message.starts_with("Unknown order"))
     }
 
+    /// The venue does not know this market.
+    #[must_use]
+    pub const fn is_unknown_market(&self) -> bool {
+        matches!(self, Self::Venue { code: -1121, .. })
+    }
+
     /// What kind of trouble this is, for health.
     #[must_use]
     pub fn kind(&self) -> FailureKind {

@@ -154,11 +154,16 @@ async fn serve(account: Arc<Account>, mut requests: Receiver<Request>, snapshots
 }
 
 /// Everything that stands, until it is stopped: the streams then part from the venue, the rest just ends.
-async fn start_up(config: GatewayConfig, account: Arc<Account>, market: MarketStream, mut stop: Stop) {
+async fn start_up(config: GatewayConfig, account: Arc<Account>, mut market: MarketStream, mut stop: Stop) {
     let prepared = tokio::select! {
         prepared = prepare(&config, &account) => prepared,
         () = stop.told() => return,
     };
+    // What the venue does not know has no streams.
+    market.symbols.retain(|symbol| prepared.contains_key(symbol));
+    if market.symbols.is_empty() {
+        return stop.told().await;
+    }
     let probes = probe_periodically(&account, Markets::of(&config));
     match config.credentials {
         Some(credentials) => {
@@ -193,6 +198,7 @@ async fn prepare(config: &GatewayConfig, account: &Account) -> QuoteAssets {
     let instruments = until_done(account, || load_instruments(&markets, &account.rest)).await;
     let quotes = instruments.iter().map(|i| (i.symbol, i.quote)).collect();
     account.watch(instruments.iter().flat_map(|i| [i.base, i.quote]));
+    account.keep_to(instruments.iter().map(|i| i.symbol).collect());
     account.out.venue(VenueEvent::Instruments(instruments)).await;
     account.out.clock(clock).await;
     quotes
@@ -212,9 +218,9 @@ impl Markets {
     }
 }
 
-/// The markets' rules with this account's fees.
+/// The rules of the markets that the venue knows, with this account's fees.
 async fn load_instruments(markets: &Markets, rest: &RestClient) -> Result<Vec<Instrument>, ClientError> {
-    let mut instruments = rest.exchange_info(&markets.symbols, markets.default_fees).await?;
+    let mut instruments = rest.known_markets(&markets.symbols, markets.default_fees).await?;
     if markets.signed {
         for instrument in &mut instruments {
             instrument.fees = rest.account_commission(instrument.symbol).await?;
@@ -319,21 +325,29 @@ mod tests {
         gateway: Gateway,
     }
 
-    fn start(venue: &TestVenue, credentials: Option<Credentials>, stale_after: Duration) -> Running {
-        let (requests, taken) = mpsc::channel(8);
-        let (out, events) = mpsc::channel(64);
-        let config = GatewayConfig {
+    fn config(venue: &TestVenue) -> GatewayConfig {
+        GatewayConfig {
             endpoint: venue.endpoint.clone(),
-            credentials,
+            credentials: Some(Credentials::new(KEY, SECRET)),
             symbols: vec!["BTCUSDT".parse().unwrap()],
             carried_orders: vec![(OURS, "BTCUSDT".parse().unwrap())],
             known_trades: Vec::new(),
             default_fees: FEES,
             clock: monotonic_clock(),
-            streams: StreamRules { silent_after: stale_after, ..StreamRules::default() },
+            streams: StreamRules::default(),
             requests: Requests::default(),
-        };
+        }
+    }
+
+    fn begin(config: GatewayConfig) -> Running {
+        let (requests, taken) = mpsc::channel(8);
+        let (out, events) = mpsc::channel(64);
         Running { requests, events, gateway: Gateway::start(config, taken, out).unwrap() }
+    }
+
+    fn start(venue: &TestVenue, credentials: Option<Credentials>, stale_after: Duration) -> Running {
+        let streams = StreamRules { silent_after: stale_after, ..StreamRules::default() };
+        begin(GatewayConfig { credentials, streams, ..config(venue) })
     }
 
     impl Running {
@@ -379,6 +393,48 @@ mod tests {
         assert_eq!(balances[0].free.to_string(), "1000");
         let subscription = venue.seen("/ws-api/v3").into_iter().find(|s| s.method == "TEXT").unwrap().params;
         assert!(subscription.contains("userDataStream.subscribe.signature") && !subscription.contains(SECRET), "{subscription}");
+    }
+
+    #[tokio::test]
+    async fn a_market_that_the_venue_does_not_know_keeps_no_other_from_starting() {
+        let gone = |seen: &Seen| seen.params.contains("GONEUSDT");
+        let refuse =
+            move |seen: &Seen, _: &[Seen]| if gone(seen) { fail(400, r#"{"code":-1121,"msg":"Invalid symbol."}"#) } else { answer(seen) };
+        let venue = TestVenue::start_with_streams(refuse, play).await;
+        let gone: Symbol = "GONEUSDT".parse().unwrap();
+        let lost = ClientOrderId { sequence: 0x2b, ..OURS };
+        let carried = vec![(OURS, "BTCUSDT".parse().unwrap()), (lost, gone)];
+        let mut running = begin(GatewayConfig {
+            symbols: vec![gone, "BTCUSDT".parse().unwrap()],
+            carried_orders: carried,
+            known_trades: vec![(gone, TradeId(4))],
+            ..config(&venue)
+        });
+        let events = running.until(|e| is_link(e, Stream::Market, true)).await;
+        let listed: Vec<&str> = events
+            .iter()
+            .filter_map(|e| if let Event::Venue(VenueEvent::Instruments(known)) = e { Some(known) } else { None })
+            .flat_map(|known| known.iter().map(|i| i.symbol.as_str()))
+            .collect();
+        assert_eq!(listed, ["BTCUSDT"]);
+        assert!(events.iter().any(|e| matches!(e, Event::Venue(VenueEvent::Reconciled { .. }))), "the account is stated without it");
+        assert!(!events.iter().any(|e| matches!(e, Event::Venue(VenueEvent::Failure { .. }))), "{events:#?}");
+        running.requests.send(Request::Query { id: lost, symbol: gone }).await.unwrap();
+        running.until(|e| matches!(e, Event::Venue(VenueEvent::Missing { id }) if *id == lost)).await;
+        let streams = venue.seen("/stream")[0].params.clone();
+        assert!(streams.contains("btcusdt") && !streams.contains("gone"), "{streams}");
+    }
+
+    #[tokio::test]
+    async fn a_venue_that_knows_no_market_says_so_and_the_end_is_heard() {
+        let venue = TestVenue::start(|seen, _| {
+            if seen.path.ends_with("exchangeInfo") { fail(400, r#"{"code":-1121,"msg":"Invalid symbol."}"#) } else { answer(seen) }
+        })
+        .await;
+        let mut running = start(&venue, Some(Credentials::new(KEY, SECRET)), Duration::from_secs(15));
+        running.until(|e| matches!(e, Event::Venue(VenueEvent::Instruments(known)) if known.is_empty())).await;
+        drop(running.requests);
+        running.gateway.ended().await;
     }
 
     #[tokio::test]

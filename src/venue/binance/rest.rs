@@ -110,6 +110,23 @@ impl RestClient {
         symbols.iter().map(|s| of(s).ok_or(ClientError::Contradiction { call: EXCHANGE_INFO, what })).collect()
     }
 
+    /// As `exchange_info`, of those markets that the venue knows: one that it does not know is left out. The venue refuses a question about
+    /// several when it does not know one of them, so that they are then asked for one by one.
+    pub async fn known_markets(&self, symbols: &[Symbol], fees: FeeRates) -> Result<Vec<Instrument>, ClientError> {
+        match self.exchange_info(symbols, fees).await {
+            Err(error) if error.is_unknown_market() => {}
+            told => return told,
+        }
+        let mut known = Vec::with_capacity(symbols.len());
+        for symbol in symbols.iter().filter(|_| symbols.len() > 1) {
+            match self.exchange_info(&[*symbol], fees).await {
+                Err(error) if error.is_unknown_market() => {}
+                told => known.extend(told?),
+            }
+        }
+        Ok(known)
+    }
+
     /// Everything `exchangeInfo` says about these markets (all of them, when none is named). Limits and rules are kept: from now on calls
     /// obey the limits, and opening orders are checked against the rules before they are sent.
     pub async fn exchange_rules(&self, symbols: &[Symbol], fees: FeeRates) -> Result<ExchangeRules, ClientError> {

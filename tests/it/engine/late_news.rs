@@ -2,7 +2,7 @@
 
 use huracan::domain::{ClientOrderId, NewOrder, OrderId, OrderStatus, Price, Qty, Role, RunId, Side, Span, Symbol, TradeId};
 use huracan::engine::Settings;
-use huracan::protocol::{Command, Event, Record, Request, VenueEvent, VenueFill, VenueOrder, VenueRefusal};
+use huracan::protocol::{Command, Event, OrderState, Record, Request, TradingState, VenueEvent, VenueFill, VenueOrder, VenueRefusal};
 use huracan::trading::execution::Phase;
 
 use crate::desk::{Desk, settings};
@@ -191,4 +191,31 @@ fn refused_exits_are_tried_less_and_less_often_and_at_once_when_a_person_asks() 
     let asked = tries.len();
     refuse(&mut desk, &mut tries);
     assert_eq!(tries.len(), asked + 1, "whoever asks again gets a try at once");
+}
+
+#[test]
+fn an_entry_that_somebody_else_cancelled_ends_and_trading_goes_on() {
+    let mut desk = Desk::with(55, one_market(), huracan::protocol::ModelRole::Shadow);
+    let resting = |d: &Desk| {
+        let known = d.openings();
+        let open = d.session.engine.view().orders.into_iter().find(|o| o.state == OrderState::Open && known.iter().any(|k| k.id == o.id));
+        open.and_then(|open| known.into_iter().find(|k| k.id == open.id))
+    };
+    for round in 0..4 {
+        desk.run_until("an entry rests", |d| resting(d).is_some());
+        let entry = resting(&desk).unwrap();
+        // Nobody here asked for it: the venue's word is the first that is heard of it.
+        let now = desk.now();
+        assert!(desk.session.venue.send(now, Request::Cancel { id: entry.id, symbol: entry.symbol, order_id: None }));
+        desk.run_until("it ended", |d| d.session.engine.snapshot().open_orders().iter().all(|(id, _)| *id != entry.id));
+        assert_eq!(cancels(&desk, 0, entry.id), 0, "round {round}: what has ended is not cancelled");
+        assert_eq!(desk.session.engine.view().trading, TradingState::Active, "round {round}");
+        assert_eq!(desk.pnl().net_pnl, desk.pnl().ledger_net_pnl, "round {round}");
+    }
+    let trades = desk.costs().len();
+    desk.run_until("trades", |d| d.costs().len() >= trades + 2);
+    desk.command(Command::Flatten);
+    desk.run(20);
+    assert!(desk.trades().is_empty(), "{:?}", desk.trades());
+    assert_eq!(desk.pnl().net_pnl, Some(desk.venue_pnl()));
 }

@@ -2,6 +2,7 @@
 
 mod currency;
 mod determinism;
+mod gone_markets;
 mod graph;
 mod guard;
 mod halting;
