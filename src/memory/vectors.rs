@@ -1,5 +1,7 @@
 //! Unit vectors side by side, and their dot product in a fixed order.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::ops::Range;
 
 use super::sketch::{ROWS, Sketch};
@@ -56,17 +58,16 @@ impl Rows {
         self.usable[position]
     }
 
-    /// Shows `look` the rows in `positions`, in their order, that can be at least as similar to `unit` as is wanted: at first `wanted`, then
-    /// what `look` last gave. It gets the similarity and the position.
+    /// Shows `look` the rows in `positions` that can be at least as similar to `unit` as is wanted: at first `wanted`, then what `look` last
+    /// gave. It gets the similarity and the position; blocks with the most promising rows come first, so that few others need be looked at.
     pub fn scan(&self, positions: Range<usize>, unit: &[f32], wanted: f32, mut look: impl FnMut(f32, usize) -> f32) {
         let question = self.sketch.question(unit);
         let mut least = question.least_score(wanted);
-        for block in positions.start / ROWS..positions.end.div_ceil(ROWS) {
-            let scores = self.sketch.scores(block, &question);
-            if scores.iter().fold(i16::MIN, |best, score| best.max(*score)) < least {
-                continue;
-            }
-            for (position, score) in (block * ROWS..).zip(scores) {
+        let highest = |block: usize| self.sketch.scores(block, &question).into_iter().fold(i16::MIN, i16::max);
+        let blocks = positions.start / ROWS..positions.end.div_ceil(ROWS);
+        let mut open: BinaryHeap<(i16, Reverse<usize>)> = blocks.map(|block| (highest(block), Reverse(block))).collect();
+        while let Some((_, Reverse(block))) = open.pop().filter(|(score, _)| *score >= least) {
+            for (position, score) in (block * ROWS..).zip(self.sketch.scores(block, &question)) {
                 if score >= least && positions.contains(&position) {
                     least = question.least_score(look(dot(unit, self.row(position)), position));
                 }
