@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use huracan::domain::{Interval, RunId, Span, Symbol, Timestamp};
-use huracan::engine::{Engine, Settings, journal_form};
+use huracan::engine::{Engine, Settings};
 use huracan::learning::drive::PaperVenue;
 use huracan::memory::{Graph, Shape};
 use huracan::models::{Trees, TreesConfig};
@@ -270,7 +270,7 @@ impl Trader {
             let persisted =
                 self.effects.iter().filter_map(|e| if let Effect::Persist(record) = e { Some(record.as_ref().clone()) } else { None });
             records.extend(persisted);
-            entries.push(JournalEntry { stamp, event, effects: self.effects.iter().map(journal_form).collect() });
+            entries.push(JournalEntry { stamp, event, effects: self.effects.clone() });
         }
         for effect in &self.effects {
             if let Effect::Send(request) = effect {
@@ -331,7 +331,7 @@ fn leaving(out: &mut impl Write, tape: &Tape, settings: &Settings) {
             told.send(sent.elapsed()).expect("the bench listens");
         }
     });
-    let (mut hop, mut durable, mut both) = (Times::new(), Times::new(), Times::new());
+    let (mut hop, mut printed, mut durable, mut both) = (Times::new(), Times::new(), Times::new(), Times::new());
     let mut trader = Trader::ready(tape, settings, 10_000, false);
     trader.journal = Some((Vec::new(), Vec::new()));
     let orders = |trader: &Trader| trader.measured.orders.values().sum::<u64>();
@@ -344,8 +344,12 @@ fn leaving(out: &mut impl Write, tape: &Tape, settings: &Settings) {
             if !urgent && entries.len() < 256 {
                 continue;
             }
-            let (entries, records) = (std::mem::take(entries), std::mem::take(records));
+            let (entries, mut records) = (std::mem::take(entries), std::mem::take(records));
             let begun = Instant::now();
+            if entries.iter().flat_map(|entry| &entry.effects).any(|effect| matches!(effect, Effect::Carry { .. })) {
+                records.extend(trader.engine.carry().map(Record::Carry));
+                printed.add(begun.elapsed());
+            }
             let ticket = handle.append(entries, records, urgent).expect("the writer takes it");
             assert!(handle.wait(ticket, Duration::from_secs(60)), "the journal reaches the disk");
             if urgent {
@@ -367,7 +371,8 @@ fn leaving(out: &mut impl Write, tape: &Tape, settings: &Settings) {
     writer.stop().expect("the writer ends");
     writeln!(out, "\nbetween decision and leaving").expect("standard output");
     hop.tell(out, "to the venue's thread");
-    durable.tell(out, "journal entry on disk");
+    printed.tell(out, "trading state printed");
+    durable.tell(out, "journal entry on disk, with that");
     both.tell(out, "both: an opening order");
 }
 

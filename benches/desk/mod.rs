@@ -29,6 +29,8 @@ pub fn settings(symbols: Vec<Symbol>) -> Settings {
     settings.time_scale.horizon_bars = 3;
     settings.limits.max_daily_loss = "1000000".parse().expect("money");
     settings.limits.cool_down_ms = 0;
+    // An order as large as the limit is over it at the price that a taker may pay.
+    settings.decision.position_percent = 0.005;
     settings.decision.min_net_edge_bps = -1e9;
     settings.decision.exit_gross_below_bps = -1e9;
     settings.decision.recall_min_neighbours = 1e9;

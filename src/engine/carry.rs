@@ -1,12 +1,12 @@
-//! What survives a restart: the trading state as one record, replaced with every change of orders, fills or halts.
+//! What survives a restart: the trading state as one record, to be replaced after every change of orders, fills or halts.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Engine, Fingerprint, Guard, fingerprint};
+use super::{Engine, Guard, fingerprint};
 use crate::domain::{Asset, ClientOrderId, Money, Qty, RunId, Symbol, Timestamp};
-use crate::protocol::{CarryRecord, Effect, Record};
+use crate::protocol::{CarryRecord, Effect};
 use crate::trading::currency::FxMarks;
 use crate::trading::execution::{Orders, Trade};
 use crate::trading::ledger::Ledger;
@@ -63,27 +63,24 @@ impl Snapshot {
     }
 }
 
-/// An effect as the journal keeps it: the carried state by its hash, because its parts are journaled as orders, fills and decisions.
-#[must_use]
-pub fn journal_form(effect: &Effect) -> Effect {
-    match effect {
-        Effect::Persist(record) => match record.as_ref() {
-            Record::Carry(carry) => {
-                let state = format!("{:016x}", fingerprint::of_text(&carry.state));
-                Effect::Persist(Box::new(Record::Carry(CarryRecord { run: carry.run, at: carry.at, state })))
-            }
-            _ => effect.clone(),
-        },
-        _ => effect.clone(),
-    }
-}
-
-/// Adds an effect as the journal keeps it, without a copy of what is kept as it is.
-pub(super) fn add_journal_form(fingerprint: &mut Fingerprint, effect: &Effect) {
-    match effect {
-        Effect::Persist(record) if matches!(record.as_ref(), Record::Carry(_)) => fingerprint.add(&journal_form(effect)),
-        _ => fingerprint.add(effect),
-    }
+/// The same without copies, to print and to hash: field by field what `Snapshot` reads.
+#[derive(Serialize)]
+struct State<'a> {
+    orders: &'a Orders,
+    ledger: &'a Ledger,
+    breakers: &'a Breakers,
+    trades: Vec<&'a Trade>,
+    desks: Vec<(Symbol, Qty, Money, Option<Timestamp>)>,
+    foreign: &'a BTreeMap<Asset, Qty>,
+    realised: Money,
+    fees: Money,
+    next_decision: u64,
+    next_episode: u64,
+    start_equity: Option<Money>,
+    openings: &'a std::collections::VecDeque<Timestamp>,
+    ladder: Option<&'a Ladder>,
+    fx: &'a FxMarks,
+    guard: &'a Guard,
 }
 
 impl Engine {
@@ -109,19 +106,47 @@ impl Engine {
         }
     }
 
+    /// The trading state as it is to be kept now; `None` while the one that was kept did not read: it must not be overwritten.
+    #[must_use]
+    pub fn carry(&self) -> Option<CarryRecord> {
+        if self.carry_lost {
+            return None;
+        }
+        // Only plain data is in there; should it ever fail to print, the previous state stays kept.
+        let state = serde_json::to_string(&self.state()).ok()?;
+        Some(CarryRecord { run: self.run, at: self.now, state })
+    }
+
+    /// Asks for the trading state to be kept. It is printed when it is, once for many events; here its hash is enough.
     pub(super) fn keep_carry(&mut self, out: &mut Vec<Effect>) {
         if self.carry_lost {
             return;
         }
-        // Only plain data is in there; should it ever fail to print, the previous state stays kept.
-        let mut state = Vec::with_capacity(self.carry_bytes + self.carry_bytes / 8);
-        let printed = serde_json::to_writer(&mut state, &self.snapshot()).is_ok();
-        self.carry_bytes = state.len();
-        if let Ok(state) = String::from_utf8(state)
-            && printed
-        {
-            let carry = CarryRecord { run: self.run, at: self.now, state };
-            out.push(Effect::Persist(Box::new(Record::Carry(carry))));
+        let mut form = std::mem::take(&mut self.carry_form);
+        form.clear();
+        let encoded = bincode::serde::encode_into_std_write(self.state(), &mut form, bincode::config::standard());
+        debug_assert!(encoded.is_ok(), "Invariant: plain data has a binary form");
+        out.push(Effect::Carry { state: fingerprint::of_bytes(&form) });
+        self.carry_form = form;
+    }
+
+    fn state(&self) -> State<'_> {
+        State {
+            orders: &self.orders,
+            ledger: &self.ledger,
+            breakers: &self.breakers,
+            trades: self.desks.values().filter_map(|d| d.trade.as_ref()).collect(),
+            desks: self.desks.iter().map(|(s, d)| (*s, d.dust_qty, d.dust_cost, d.last_exit)).collect(),
+            foreign: &self.foreign,
+            realised: self.realised,
+            fees: self.fees,
+            next_decision: self.next_decision,
+            next_episode: self.next_episode,
+            start_equity: self.start_equity,
+            openings: &self.openings,
+            ladder: self.ladder.as_ref(),
+            fx: &self.fx,
+            guard: &self.guard,
         }
     }
 

@@ -48,7 +48,7 @@ mod work;
 use std::collections::{BTreeMap, VecDeque};
 
 pub use books::PnlReport;
-pub use carry::{Snapshot, journal_form};
+pub use carry::Snapshot;
 pub use fingerprint::Fingerprint;
 pub use guard::Guard;
 pub use settings::{Settings, TimeScale};
@@ -136,8 +136,8 @@ pub struct Engine {
     last_verdict: crate::protocol::HealthVerdict,
     /// The carried state did not read: it is neither overwritten nor traded without.
     carry_lost: bool,
-    /// How long the carried state was when it was last written.
-    carry_bytes: usize,
+    /// Room for the carried state's binary form, which is hashed.
+    carry_form: Vec<u8>,
     /// The trading state changed in this event: keep it.
     dirty: bool,
     fingerprint: Fingerprint,
@@ -192,7 +192,7 @@ impl Engine {
             clock_probed: false,
             last_verdict: crate::protocol::HealthVerdict::Healthy,
             carry_lost: false,
-            carry_bytes: 0,
+            carry_form: Vec::new(),
             dirty: false,
             fingerprint: Fingerprint::default(),
         }
@@ -222,7 +222,7 @@ impl Engine {
         }
         self.maintain(first, out);
         for effect in &out[first..] {
-            carry::add_journal_form(&mut self.fingerprint, effect);
+            self.fingerprint.add(effect);
         }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! *Takes / gives*: `Episode`s in the order of creation; for a situation and a moment, the `k` most alike (`Neighbour`) and their `Summary`.
 //!
-//! Recall is an exact scan. From `GRAPH_FROM` episodes on, the older ones can be covered by a graph that is built elsewhere (`wants_graph`,
+//! Recall is an exact scan, of which most is done on coarse copies of the vectors (`sketch`): they tell which rows can not be among the
+//! nearest. From `GRAPH_FROM` episodes on, the older ones can be covered by a graph that is built elsewhere (`wants_graph`,
 //! `Graph::build`, `adopt`): it proposes candidates, whose similarity is computed exactly; episodes newer than the graph are scanned, and
 //! so is everything when fence and filter leave too few of its candidates.
 //!
@@ -11,13 +12,15 @@
 //!    (`tests::a_planted_future_trade_is_never_returned`).
 //! 2. Zero, NaN and foreign vectors (another feature version or length) are neither found nor asked with
 //!    (`tests::vectors_without_direction_are_never_found`).
-//! 3. The scan equals a naive sort, ties by number (`tests::the_scan_equals_a_naive_sort`).
+//! 3. The scan equals a naive sort, ties by number (`tests::the_scan_equals_a_naive_sort`); a coarse copy hides nothing
+//!    (`sketch::tests::a_score_is_the_sum_of_whole_numbers_and_never_hides_a_similar_row`).
 //! 4. The graph finds at least nine in ten of what the scan finds (`tests::the_graph_recalls_what_the_scan_recalls`), and refuses to stand
 //!    for other episodes than it was built over (`tests::a_graph_of_other_episodes_is_refused`).
 //!
 //! *Never*: an outcome before its time, a changed episode, a file, a thread.
 
 mod graph;
+mod sketch;
 mod summary;
 mod vectors;
 
@@ -229,12 +232,12 @@ impl Memory {
     }
 
     fn scan(&self, positions: std::ops::Range<usize>, unit: &[f32], admitted: &impl Fn(&Episode) -> bool, best: &mut Best) {
-        for position in positions {
-            let similarity = dot(unit, self.rows.row(position));
+        self.rows.scan(positions, unit, best.wanted(), |similarity, position| {
             if best.takes(similarity, position) && self.rows.is_usable(position) && admitted(&self.episodes[position]) {
                 best.offer(similarity, position);
             }
-        }
+            best.wanted()
+        });
     }
 
     fn neighbour(&self, similarity: f32, position: usize) -> Neighbour {
@@ -252,6 +255,15 @@ struct Best {
 impl Best {
     fn new(k: usize) -> Self {
         Self { k, found: Vec::with_capacity(k.min(1_024) + 1) }
+    }
+
+    /// What is less similar is not taken.
+    fn wanted(&self) -> f32 {
+        match self.found.last() {
+            Some((similarity, _)) if self.found.len() == self.k => *similarity,
+            _ if self.k == 0 => f32::INFINITY,
+            _ => f32::NEG_INFINITY,
+        }
     }
 
     fn takes(&self, similarity: f32, position: usize) -> bool {

@@ -1,7 +1,7 @@
 //! Both paths of recall against each other and against a naive sort.
 
 use proptest::prelude::*;
-use rand::{Rng, RngExt, SeedableRng};
+use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::*;
@@ -191,21 +191,26 @@ fn what_was_learnt_before_the_past_was_loaded_stays_behind_it() {
 
 proptest! {
     #[test]
-    fn the_scan_equals_a_naive_sort(seed in any::<u64>(), count in 1_usize..80, k in 0_usize..20, fence in 0_i64..90) {
+    fn the_scan_equals_a_naive_sort(
+        seed in any::<u64>(), count in 1_usize..400, k in 0_usize..20, fence in 0_i64..440, steps in 1_i32..4, rare in 1_u64..9,
+    ) {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        // Few distinct directions: ties are common.
-        let vectors: Vec<Vec<f32>> = (0..count).map(|_| (0..SHAPE.dims).map(|_| (rng.next_u32() % 2) as f32).collect()).collect();
+        // Few distinct directions: ties are common; and with `steps` at its largest many, so that whole blocks are passed over.
+        let mut value = || if steps == 3 { rng.random_range(-1.0_f32..1.0) } else { rng.random_range(0..=steps) as f32 };
+        let vectors: Vec<Vec<f32>> = (0..count).map(|_| (0..SHAPE.dims).map(|_| value()).collect()).collect();
+        let query: Vec<f32> = (0..SHAPE.dims).map(|_| value()).collect();
         let memory = memory_of(vectors.clone(), usize::MAX);
-        let query = vec![1.0; SHAPE.dims];
         let mut rows = Rows::new(SHAPE.dims);
         vectors.iter().for_each(|vector| rows.push(Some(vector)));
-        let unit = rows.unit(&query).unwrap();
+        let Some(unit) = rows.unit(&query) else { return Ok(()) };
         let mut naive: Vec<(f32, u64)> = (0..count)
-            .filter(|n| (*n as i64) < fence && rows.is_usable(*n))
+            .filter(|n| (*n as i64) < fence && rows.is_usable(*n) && (*n as u64).is_multiple_of(rare))
             .map(|n| (dot(&unit, rows.row(n)), n as u64))
             .collect();
         naive.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-        let expected: Vec<u64> = naive.into_iter().take(k).map(|(_, number)| number).collect();
-        prop_assert_eq!(numbers(&memory.recall(&query, at(fence), k, |_| true)), expected);
+        let expected: Vec<(u64, u32)> = naive.into_iter().take(k).map(|(s, number)| (number, s.clamp(-1.0, 1.0).to_bits())).collect();
+        let found = memory.recall(&query, at(fence), k, |episode| episode.number.is_multiple_of(rare));
+        let found: Vec<(u64, u32)> = found.iter().map(|n| (n.number, n.similarity.to_bits())).collect();
+        prop_assert_eq!(found, expected);
     }
 }

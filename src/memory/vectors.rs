@@ -1,5 +1,11 @@
 //! Unit vectors side by side, and their dot product in a fixed order.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::ops::Range;
+
+use super::sketch::{ROWS, Sketch};
+
 /// Partial sums of a dot product. Rows are padded to a multiple of it, and the sums are added in one order whatever the CPU offers.
 const LANES: usize = 8;
 
@@ -13,11 +19,13 @@ pub(super) struct Rows {
     stride: usize,
     values: Vec<f32>,
     usable: Vec<bool>,
+    sketch: Sketch,
 }
 
 impl Rows {
     pub fn new(dims: usize) -> Self {
-        Self { dims, stride: dims.next_multiple_of(LANES).max(LANES), values: Vec::new(), usable: Vec::new() }
+        let stride = dims.next_multiple_of(LANES).max(LANES);
+        Self { dims, stride, values: Vec::new(), usable: Vec::new(), sketch: Sketch::new(dims) }
     }
 
     /// Appends `vector` as a unit vector; `None`, or one without direction, takes its position but is never found.
@@ -28,6 +36,7 @@ impl Rows {
             Some(unit) => self.values.extend(unit),
             None => self.values.resize(self.values.len() + self.stride, 0.0),
         }
+        self.sketch.push(&self.values[self.values.len() - self.stride..]);
     }
 
     /// `vector` at length one, padded; `None` when it has another dimension, is zero, or is not finite.
@@ -47,6 +56,23 @@ impl Rows {
 
     pub fn is_usable(&self, position: usize) -> bool {
         self.usable[position]
+    }
+
+    /// Shows `look` the rows in `positions` that can be at least as similar to `unit` as is wanted: at first `wanted`, then what `look` last
+    /// gave. It gets the similarity and the position; blocks with the most promising rows come first, so that few others need be looked at.
+    pub fn scan(&self, positions: Range<usize>, unit: &[f32], wanted: f32, mut look: impl FnMut(f32, usize) -> f32) {
+        let question = self.sketch.question(unit);
+        let mut least = question.least_score(wanted);
+        let highest = |block: usize| self.sketch.scores(block, &question).into_iter().fold(i16::MIN, i16::max);
+        let blocks = positions.start / ROWS..positions.end.div_ceil(ROWS);
+        let mut open: BinaryHeap<(i16, Reverse<usize>)> = blocks.map(|block| (highest(block), Reverse(block))).collect();
+        while let Some((_, Reverse(block))) = open.pop().filter(|(score, _)| *score >= least) {
+            for (position, score) in (block * ROWS..).zip(self.sketch.scores(block, &question)) {
+                if score >= least && positions.contains(&position) {
+                    least = question.least_score(look(dot(unit, self.row(position)), position));
+                }
+            }
+        }
     }
 
     pub fn row(&self, position: usize) -> &[f32] {

@@ -14,6 +14,9 @@ pub enum Effect {
     Persist(Box<Record>),
     /// Tell a person.
     Alert(Alert),
+    /// The trading state changed: keep it (`Engine::carry`) in the same transaction as the event, or one after it. Its parts are journaled as
+    /// orders, fills and decisions; the journal holds its hash.
+    Carry { state: u64 },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -131,6 +131,8 @@ pub struct Desk {
     pub session: Session<'static>,
     pub flow: Flow,
     pub journal: Rc<RefCell<Vec<JournalEntry>>>,
+    /// The trading state as it was last asked to be kept.
+    pub carried: Rc<RefCell<Option<String>>>,
     pub lens: Lens,
     /// Loses everything the venue says.
     pub deaf: bool,
@@ -175,12 +177,16 @@ impl Desk {
 
     fn around(flow: Flow, venue: PaperVenue, settings: Settings, asked: Timestamp, run: RunId) -> Self {
         let journal = Rc::new(RefCell::new(Vec::new()));
-        let kept = Rc::clone(&journal);
-        let sink = Box::new(move |stamp: huracan::protocol::Stamp, event: &Event, effects: &[Effect]| {
+        let carried = Rc::new(RefCell::new(None));
+        let (kept, state) = (Rc::clone(&journal), Rc::clone(&carried));
+        let sink = Box::new(move |engine: &Engine, stamp: huracan::protocol::Stamp, event: &Event, effects: &[Effect]| {
+            if effects.iter().any(|effect| matches!(effect, Effect::Carry { .. })) {
+                *state.borrow_mut() = engine.carry().map(|carry| carry.state);
+            }
             kept.borrow_mut().push(JournalEntry { stamp, event: event.clone(), effects: effects.to_vec() });
         });
         let session = Session::new(Engine::new(settings.clone()), venue, sink);
-        Self { session, flow, journal, lens: Some, deaf: false, ears: None, settings, queue: VecDeque::new(), asked, run }
+        Self { session, flow, journal, carried, lens: Some, deaf: false, ears: None, settings, queue: VecDeque::new(), asked, run }
     }
 
     pub fn now(&self) -> Timestamp {
@@ -276,12 +282,9 @@ impl Desk {
 
     /// The process dies. What survives: the venue, the market, and the state that was kept last.
     pub fn crash(self) -> Wreck {
-        let carried = self.records().into_iter().rev().find_map(|record| match record {
-            Record::Carry(carry) => Some(carry.state),
-            _ => None,
-        });
         let at = self.session.now();
-        Wreck { flow: self.flow, venue: self.session.venue, settings: self.settings, carried: carried.unwrap(), at, run: self.run }
+        let carried = self.carried.take().unwrap();
+        Wreck { flow: self.flow, venue: self.session.venue, settings: self.settings, carried, at, run: self.run }
     }
 
     pub fn effects(&self) -> Vec<Effect> {

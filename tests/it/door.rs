@@ -11,7 +11,7 @@ use huracan::protocol::{CarryRecord, Mode, Record};
 use huracan::store::{FileKind, Identity, Scope, Store, Writer};
 
 use crate::desk::Desk;
-use crate::exchange_process::program;
+use crate::exchange_process::{ExchangeProcess, program};
 
 fn huracan(folder: &Path, args: &[&str]) -> Output {
     program().current_dir(folder).args(args).output().unwrap()
@@ -213,33 +213,12 @@ fn a_state_that_can_not_be_continued_is_refused_with_code_3_and_stays_as_it_is()
     }
 }
 
-/// An exchange in a process of its own, and where it answers.
-struct Exchange(std::process::Child, String);
-
-impl Exchange {
-    fn open() -> Self {
-        let started = Command::new(env!("CARGO_BIN_EXE_huracan")).args(["exchange", "--json"]).stdout(std::process::Stdio::piped()).spawn();
-        let mut child = started.unwrap();
-        let mut line = String::new();
-        std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut line).unwrap();
-        let ready: serde_json::Value = serde_json::from_str(&line).unwrap();
-        Self(child, ready["rest"].as_str().unwrap().to_owned())
-    }
-}
-
-impl Drop for Exchange {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[test]
 fn a_market_that_the_venue_does_not_know_is_named_and_a_run_of_nothing_else_is_refused() {
-    let (folder, exchange) = (tempfile::tempdir().unwrap(), Exchange::open());
+    let (folder, exchange) = (tempfile::tempdir().unwrap(), ExchangeProcess::start(|command| command));
     let run = |symbols: &str, file: &str, time: &str| {
         let markets = format!("markets.symbols={symbols}");
-        let args = ["run", "--mode", "paper", "--headless", "--for", time, "--venue", &exchange.1, "--set", &markets, "--data", file];
+        let args = ["run", "--mode", "paper", "--headless", "--for", time, "--venue", &exchange.rest, "--set", &markets, "--data", file];
         said(&huracan(folder.path(), &args))
     };
     let (code, text) = run("[\"GONEUSDT\"]", "gone.redb", "120s");

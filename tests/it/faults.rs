@@ -103,6 +103,7 @@ impl Trader {
                     Record::Order(kept) => drop(self.orders.insert(kept.order.id.to_string(), (kept.state, kept.order.symbol))),
                     _ => {}
                 },
+                Effect::Carry { .. } => {}
             }
         }
     }

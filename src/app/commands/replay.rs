@@ -242,6 +242,7 @@ const fn effect_kind(effect: &Effect) -> &'static str {
         Effect::Send(_) => "send",
         Effect::Persist(_) => "persist",
         Effect::Alert(_) => "alert",
+        Effect::Carry { .. } => "carry",
     }
 }
 
@@ -252,7 +253,7 @@ mod tests {
     use super::*;
     use crate::app::config::engine_settings;
     use crate::domain::{Episode, ExitReason, Level, MarketData, MarketUpdate, Origin, Quote, Regime, Span, Timestamp};
-    use crate::engine::{Engine, journal_form};
+    use crate::engine::Engine;
     use crate::learning::drive::{Difference, PaperVenue, Session};
     use crate::protocol::{Mode, RunOpened};
     use crate::store::{Bulk, JournalEntry, Writer};
@@ -315,9 +316,8 @@ mod tests {
         let instruments = settings.symbols.iter().map(|symbol| infer_instrument(*symbol, &[], context.config.fees()).0).collect();
         let venue = PaperVenue::new(instruments, settings.quote, "10000".parse().unwrap(), Span::from_millis(50));
         let entries = std::cell::RefCell::new(Vec::new());
-        let sink = Box::new(|stamp, event: &Event, effects: &[Effect]| {
-            let effects = effects.iter().map(journal_form).collect();
-            entries.borrow_mut().push(JournalEntry { stamp, event: event.clone(), effects });
+        let sink = Box::new(|_: &Engine, stamp, event: &Event, effects: &[Effect]| {
+            entries.borrow_mut().push(JournalEntry { stamp, event: event.clone(), effects: effects.to_vec() });
         });
         let opened = RunOpened {
             run: RunId(1),

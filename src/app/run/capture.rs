@@ -79,11 +79,11 @@ fn replay(job: Job, config: &crate::app::config::Config, model: crate::app::cli:
     let latency = crate::domain::Span::from_millis(i64::from(config.paper.latency_ms));
     let writer = Writer::start(job.opening.store.clone(), run, |_| {})?;
     let recorder = RefCell::new(Recorder::new(writer.handle()));
-    let sink = Box::new(|stamp, event: &Event, effects: &[crate::protocol::Effect]| {
+    let sink = Box::new(|engine: &Engine, stamp, event: &Event, effects: &[crate::protocol::Effect]| {
         let mut recorder = recorder.borrow_mut();
-        recorder.take(stamp, event.clone(), effects);
+        recorder.take(stamp, event.clone(), effects.to_vec());
         if recorder.waiting() >= 512
-            && let Err(error) = recorder.flush_patiently()
+            && let Err(error) = recorder.flush_patiently(engine)
         {
             tracing::error!(%error, "the journal is not complete");
         }
@@ -159,9 +159,9 @@ fn finish(
     let statement = VenueStatement { totals: session.venue.totals(), mids: marks.clone(), bases };
     let pnl = session.engine.pnl(&marks);
     let mut summary = Summary::of(&session.engine, run, lines, &pnl, statement.net_pnl(&session.engine), models);
-    drop(session);
     let mut recorder = recorder.borrow_mut();
-    recorder.flush_patiently()?;
+    recorder.flush_patiently(&session.engine)?;
+    drop(session);
     summary.replayable = recorder.complete;
     job.opening.close_run(&writer.handle(), run, &job.settings, &summary, &recorder)?;
     writer.stop()?;

@@ -72,15 +72,7 @@ impl Ended {
 
 impl EngineLoop {
     pub fn run(self, opened: RunOpened) -> Ended {
-        let mut running = Running {
-            looped: self,
-            seq: 0,
-            last: Timestamp::EPOCH,
-            effects: Vec::new(),
-            held: Vec::new(),
-            shown: Instant::now(),
-            refusal: None,
-        };
+        let mut running = Running { looped: self, seq: 0, last: Timestamp::EPOCH, held: Vec::new(), shown: Instant::now(), refusal: None };
         running.step(Event::RunOpened(Box::new(opened)));
         running.flush();
         while !running.must_stop() {
@@ -95,7 +87,6 @@ struct Running {
     looped: EngineLoop,
     seq: u64,
     last: Timestamp,
-    effects: Vec<Effect>,
     /// Opening orders that wait for the hand-over of their journal entry.
     held: Vec<Request>,
     shown: Instant,
@@ -207,22 +198,20 @@ impl Running {
         self.seq += 1;
         self.last = self.last.max(clock::now());
         let stamp = Stamp { seq: self.seq, at: self.last };
-        let mut effects = std::mem::take(&mut self.effects);
-        effects.clear();
+        let mut effects = Vec::new();
         self.looped.engine.apply(stamp, event.clone(), &mut effects);
-        // What may leave at once leaves before the journal's copies are made.
+        // What may leave at once leaves before the journal's entry is made.
         for effect in &effects {
             match effect {
                 Effect::Send(request) => self.perform(*request),
                 Effect::Alert(alert) => log_alert(alert),
-                Effect::Persist(_) => {}
+                Effect::Persist(_) | Effect::Carry { .. } => {}
             }
         }
         if let Performer::Venue { courier, .. } = &self.looped.performer {
             courier.may_open(self.looped.engine.may_open());
         }
-        self.looped.recorder.take(stamp, event, &effects);
-        self.effects = effects;
+        self.looped.recorder.take(stamp, event, effects);
     }
 
     /// Opening orders wait for the disk; everything else leaves at once, whatever the disk does.
@@ -243,7 +232,7 @@ impl Running {
     }
 
     fn flush(&mut self) {
-        let handed = self.looped.recorder.flush();
+        let handed = self.looped.recorder.flush(&self.looped.engine);
         let held = std::mem::take(&mut self.held);
         match (handed, &self.looped.performer) {
             (Ok(Some(ticket)), Performer::Venue { courier, .. }) => held.into_iter().for_each(|request| courier.send(ticket, request)),

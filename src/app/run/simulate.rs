@@ -113,7 +113,7 @@ impl World {
         let latency = Span::from_millis(i64::from(context.config.paper.latency_ms));
         let venue = PaperVenue::new(self.instruments.clone(), self.settings.quote, capital, latency);
         let kept = RefCell::new(QuoteReport::default());
-        let sink = Box::new(|_: Stamp, _: &Event, effects: &[Effect]| kept.borrow_mut().hear(effects));
+        let sink = Box::new(|_: &Engine, _: Stamp, _: &Event, effects: &[Effect]| kept.borrow_mut().hear(effects));
         let mut session = Session::new(Engine::new(self.settings.clone()), venue, sink);
         let models = vec![outcome.trees, outcome.policy];
         let run = RunId(self.seed);

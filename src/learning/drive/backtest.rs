@@ -64,7 +64,7 @@ pub struct BacktestOutcome {
 /// Runs it. `progress` is told (done, total) candles and may stop the run by returning false.
 pub fn backtest(plan: Backtest, progress: &mut dyn FnMut(u64, u64) -> bool) -> BacktestOutcome {
     let costs = std::cell::RefCell::new(Vec::new());
-    let sink = Box::new(|_: crate::protocol::Stamp, _: &Event, effects: &[Effect]| {
+    let sink = Box::new(|_: &Engine, _: crate::protocol::Stamp, _: &Event, effects: &[Effect]| {
         for effect in effects {
             if let Effect::Persist(record) = effect
                 && let Record::Cost(cost) = record.as_ref()

@@ -1,6 +1,6 @@
 //! Replay: a fresh engine takes the journaled events again, and every effect is compared with the journaled one.
 
-use crate::engine::{Engine, Settings, journal_form};
+use crate::engine::{Engine, Settings};
 use crate::protocol::{Effect, Event, Learned, Stamp};
 
 /// Gives back the payloads that the journal names by hash only (models, episodes); says what is wrong otherwise.
@@ -68,7 +68,7 @@ impl Replay {
             self.differ(seq, format!("{} effects were journaled, {} are computed", journaled.len(), effects.len()));
         }
         for (index, (computed, kept)) in effects.iter().zip(journaled).enumerate() {
-            if journal_form(computed) != *kept {
+            if computed != kept {
                 let shown = |effect: &Effect| format!("{effect:?}").chars().take(300).collect::<String>();
                 return self.differ(seq, format!("effect {index}: journaled {}, computed {}", shown(kept), shown(computed)));
             }

@@ -7,8 +7,8 @@ use crate::domain::{MarketUpdate, Timestamp};
 use crate::engine::Engine;
 use crate::protocol::{Effect, Event, Stamp};
 
-/// Sees every event with its effects, in order.
-pub type Sink<'a> = Box<dyn FnMut(Stamp, &Event, &[Effect]) + 'a>;
+/// Sees every event with its effects, in order, and the engine that has just taken it.
+pub type Sink<'a> = Box<dyn FnMut(&Engine, Stamp, &Event, &[Effect]) + 'a>;
 
 pub struct Session<'a> {
     pub engine: Engine,
@@ -33,7 +33,7 @@ impl<'a> Session<'a> {
         let mut effects = std::mem::take(&mut self.effects);
         effects.clear();
         self.engine.apply(stamp, event.clone(), &mut effects);
-        (self.sink)(stamp, &event, &effects);
+        (self.sink)(&self.engine, stamp, &event, &effects);
         for effect in &effects {
             if let Effect::Send(request) = effect {
                 self.venue.send(self.now, *request);

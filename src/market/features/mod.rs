@@ -102,6 +102,8 @@ pub struct FeatureBuilder {
     interval: Interval,
     /// The newest candles; up to twice `WARM_UP`, so that they stay in one piece and are moved rarely.
     bars: Vec<Bar>,
+    /// Fast and slow, at the last candle: they are asked for at each mark of the books, many times a bar.
+    volatilities: Option<(f64, f64)>,
     /// Unsound candles, and candles not newer than the last.
     passed_over: u64,
 }
@@ -109,7 +111,7 @@ pub struct FeatureBuilder {
 impl FeatureBuilder {
     #[must_use]
     pub fn new(interval: Interval) -> Self {
-        Self { interval, bars: Vec::with_capacity(2 * WARM_UP), passed_over: 0 }
+        Self { interval, bars: Vec::with_capacity(2 * WARM_UP), volatilities: None, passed_over: 0 }
     }
 
     /// Takes the next finished candle. One that is unsound or not newer than the last is passed over.
@@ -133,6 +135,7 @@ impl FeatureBuilder {
             }
         }
         self.keep(Bar::new(candle, micro, close_time));
+        self.volatilities = self.window().map(|window| (window.fast_volatility(), window.slow_volatility()));
     }
 
     /// The vector at the last candle; `None` while warming up.
@@ -155,14 +158,14 @@ impl FeatureBuilder {
     /// Volatility of one bar's return (60 bars, exponentially weighted), in bps; `None` while warming up.
     #[must_use]
     pub fn volatility_bps(&self) -> Option<f64> {
-        self.window().map(|window| window.slow_volatility() * 1e4)
+        self.volatilities.map(|(_, slow)| slow * 1e4)
     }
 
     /// Volatility of the last 12 bars in percent of that of the last 60; `None` while warming up or in a market that does not move.
     #[must_use]
     pub fn volatility_percent(&self) -> Option<u32> {
-        let window = self.window()?;
-        let ratio = window.fast_volatility() / window.slow_volatility();
+        let (fast, slow) = self.volatilities?;
+        let ratio = fast / slow;
         ratio.is_finite().then(|| (ratio * 100.0).round().clamp(0.0, 1e6) as u32)
     }
 

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use huracan::domain::Timestamp;
-use huracan::engine::journal_form;
 use huracan::learning::drive::{Replay, ReplayReport};
 use huracan::protocol::{Blob, Effect, Event, Learned, Mode, ModelKind, ModelRecord, Record, Request};
 use huracan::store::{FileKind, Identity, JournalEntry, Scope, Store, Writer, verify};
@@ -46,8 +45,7 @@ fn recorded(path: &Path) -> u64 {
     for entry in desk.journal.borrow().iter() {
         let records: Vec<Record> =
             entry.effects.iter().filter_map(|e| if let Effect::Persist(r) = e { Some(*r.clone()) } else { None }).collect();
-        let kept = JournalEntry { effects: entry.effects.iter().map(journal_form).collect(), ..entry.clone() };
-        last = Some(writer.handle().append(vec![kept], records, false).unwrap());
+        last = Some(writer.handle().append(vec![entry.clone()], records, false).unwrap());
     }
     assert!(writer.handle().wait(last.unwrap(), Duration::from_secs(60)));
     writer.stop().unwrap();

@@ -1,6 +1,10 @@
 //! A process dies at any moment; the next one owns and owes the same.
 
-use huracan::protocol::{Command, Event, ModelRole, Record, Request, Severity, TradingState, VenueEvent};
+use std::collections::{BTreeMap, BTreeSet};
+
+use huracan::domain::Span;
+use huracan::engine::Snapshot;
+use huracan::protocol::{Command, Effect, Event, ModelRole, Record, Request, Severity, TradingState, VenueEvent};
 use huracan::trading::execution::Phase;
 
 use crate::desk::{Desk, settings};
@@ -31,6 +35,28 @@ fn continued(mut desk: Desk, what: &str) -> Desk {
     assert!(desk.trades().is_empty(), "{what}: {:?}", desk.trades());
     assert_eq!(desk.pnl().net_pnl, Some(desk.venue_pnl()), "{what}: nothing is lost, nothing counted twice");
     desk
+}
+
+#[test]
+fn the_kept_state_is_the_snapshot_and_its_hash_tells_states_apart() {
+    let mut desk = Desk::ready(31);
+    let mut seen = BTreeMap::new();
+    let until = desk.session.now() + Span::from_secs(240);
+    while desk.session.now() < until {
+        desk.step();
+        let journal = desk.journal.borrow();
+        let asked = |effect: &Effect| if let Effect::Carry { state } = effect { Some(*state) } else { None };
+        let hash = journal.iter().rev().find_map(|entry| entry.effects.iter().rev().find_map(asked)).unwrap();
+        let state = desk.carried.borrow().clone().unwrap();
+        assert_eq!(*seen.entry(state).or_insert(hash), hash);
+    }
+    let hashes: BTreeSet<u64> = seen.values().copied().collect();
+    assert!(hashes.len() > 40 && hashes.len() == seen.len(), "{} hashes of {} states", hashes.len(), seen.len());
+    let engine = &desk.session.engine;
+    let carry = engine.carry().unwrap();
+    assert_eq!(carry.state, serde_json::to_string(&engine.snapshot()).unwrap());
+    let read: Snapshot = serde_json::from_str(&carry.state).unwrap();
+    assert_eq!(serde_json::to_string(&read).unwrap(), carry.state);
 }
 
 #[test]
