@@ -10,7 +10,7 @@ use crate::market::OrderBook;
 use crate::protocol::{Effect, FillModelLearned, ParentPurpose, Record, Severity, VenueFill};
 use crate::trading::costs::{
     AdverseSelection, Choice, ChoiceInput, FillModel, FollowedQuote, MakerRules, Missing, OrderCostTracker, ParentDecided, QuoteMarket,
-    ShadowQuotes, TradeIntensity, choose, taker_cost,
+    ShadowQuotes, TakerBook, TradeIntensity, choose,
 };
 
 /// Levels a side that quotes are judged by and takers are walked through.
@@ -170,7 +170,7 @@ impl Engine {
             (Side::Buy, false) => vec![ask],
             (Side::Sell, false) => vec![bid],
         };
-        let taker = fee.and_then(|fee| taker_cost(side, &levels, qty, bid.price.midpoint(ask.price), fee));
+        let book = fee.and_then(|fee| TakerBook::new(side, &levels, qty, bid.price.midpoint(ask.price), fee));
         let chosen = choice.map(|choice| choice.chosen);
         desk.quoting.costs.decided(ParentDecided {
             run,
@@ -183,7 +183,7 @@ impl Engine {
             ask: ask.price,
             qty,
             chosen,
-            taker,
+            book,
         });
     }
 

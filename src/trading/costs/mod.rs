@@ -12,7 +12,8 @@
 //! 2. A fill probability is between 0 and 1, grows with time and volume and falls with the queue
 //!    (`fill_model::tests::time_and_volume_help_and_a_queue_does_not`), for any input (`fill_model::tests::no_input_breaks_it`).
 //! 3. Money is exact: a walk's value is the sum of its levels (`depth::tests::a_walk_takes_level_after_level`), and counterfactual less
-//!    real cost is what was saved (`order_cost::tests::what_was_saved_is_the_difference_of_two_exact_costs`).
+//!    real cost is what was saved (`order_cost::tests::what_was_saved_is_the_difference_of_two_exact_costs`), for a part by the levels that
+//!    the part would have taken (`order_cost::tests::a_part_is_compared_with_the_cheapest_levels_of_the_book`).
 //! 4. Selection is charged once: what fills lose, misses gain, so a market without drift has no further cost of missing
 //!    (`choice::tests::selection_is_charged_once`).
 //! 5. A followed quote fills only behind its whole queue, or when the market trades through it
@@ -37,7 +38,7 @@ pub use adverse::AdverseSelection;
 pub use breakdown::{Breakdown, Leg, Reference, break_even_win_rate, breakdown, expected_round_trip_bps, touch_for};
 pub use calibration::{FillBin, FillCalibration};
 pub use choice::{Choice, ChoiceInput, Missing, choose};
-pub use depth::{Slice, Walk, slice, slices, taker_cost, walk};
+pub use depth::{Slice, TakerBook, Walk, slice, slices, taker_cost, walk};
 pub use fill_model::{FillModel, fill_features};
 pub use intensity::{Rates, TradeIntensity};
 pub use maker_rules::MakerRules;

@@ -3,14 +3,16 @@
 //! At most one parent a side is open in a market. A finished one with fills waits for the mid sixty seconds after its last fill; when the
 //! run stops, or too many wait, it is written with what is known.
 //!
-//! What was missed is not part of what was saved: it stands beside it, with the way the market went. Only what could still have been
-//! ordered was missed: dust, which a commission in the base coin leaves below the lot, was never for sale.
+//! What was filled is compared with taking as much, level by level from the book of the decision: the first units of a book are its cheapest.
+//! What was missed stands beside it, with the way the market went (`OrderCostRecord::saved_all_in` joins the two). Only what could still
+//! have been ordered was missed: dust, which a commission in the base coin leaves below the lot, was never for sale.
 
 use std::collections::VecDeque;
 
+use super::depth::TakerBook;
 use super::markout::MarkoutClock;
 use crate::domain::{Money, Price, Qty, Role, RunId, Side, Symbol, Timestamp};
-use crate::protocol::{OrderCostRecord, ParentPurpose, PlannedQuote, TakerCounterfactual};
+use crate::protocol::{OrderCostRecord, ParentPurpose, PlannedQuote};
 
 /// Finished parents whose mids are waited for; one more ends the oldest early.
 const MOST_SETTLING: usize = 16;
@@ -28,8 +30,8 @@ pub struct ParentDecided {
     pub ask: Price,
     pub qty: Qty,
     pub chosen: Option<PlannedQuote>,
-    /// Taking it all at once, from the book of that moment.
-    pub taker: Option<TakerCounterfactual>,
+    /// What could be taken at that moment.
+    pub book: Option<TakerBook>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -152,13 +154,9 @@ impl Parent {
 
     /// Only so much was there to be ordered; nothing at all is not believed.
     fn narrow(&mut self, qty: Qty) {
-        let decided = &mut self.decided;
-        if !qty.is_positive() || qty >= decided.qty {
-            return;
+        if qty.is_positive() && qty < self.decided.qty {
+            self.decided.qty = qty;
         }
-        let share = |whole: Money| whole.share(qty, decided.qty);
-        decided.taker = decided.taker.map(|taker| TakerCounterfactual { fee: share(taker.fee), cost: share(taker.cost), ..taker });
-        decided.qty = qty;
     }
 
     fn record(&self) -> OrderCostRecord {
@@ -171,7 +169,8 @@ impl Parent {
             Side::Sell => at_mid - self.value,
         };
         let bps = |money: Money| at_mid.is_positive().then(|| money.to_f64() / at_mid.to_f64() * 1e4);
-        let saved = d.taker.filter(|_| filled.is_positive()).map(|taker| taker.cost.share(filled, d.qty) - (slippage + self.fees));
+        let taking = |qty: Qty| d.book.as_ref().and_then(|book| book.cost(qty));
+        let saved = taking(filled).map(|taker| taker.cost - (slippage + self.fees));
         let (finished, last_mid) = self.finished.unwrap_or((d.at, None));
         let missed = d.qty - filled;
         let average_price =
@@ -200,7 +199,7 @@ impl Parent {
             slippage,
             slippage_bps: bps(slippage),
             markouts: self.clock.result(),
-            taker: d.taker,
+            taker: taking(d.qty),
             saved,
             saved_bps: saved.and_then(bps),
             chosen: d.chosen,
@@ -220,7 +219,6 @@ fn ran_away_bps(side: Side, from: Price, to: Price) -> Option<f64> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::depth::taker_cost;
     use super::*;
     use crate::domain::{Bps, Level, Span};
 
@@ -256,7 +254,7 @@ mod tests {
             ask,
             qty: qty("2"),
             chosen: None,
-            taker: taker_cost(side, &[level], qty("2"), price("100"), Bps::from_bps(10)),
+            book: TakerBook::new(side, &[level], qty("2"), price("100"), Bps::from_bps(10)),
         }
     }
 
@@ -305,6 +303,25 @@ mod tests {
         tracker.finished(Side::Buy, at(30), None, whole);
         let stopped = records(&mut tracker, 31, "100", true).remove(0);
         assert!(stopped.markouts.after_1s.is_some() && stopped.markouts.after_60s.is_none() && stopped.missed.is_zero());
+    }
+
+    #[test]
+    fn a_part_is_compared_with_the_cheapest_levels_of_the_book() {
+        let asks = [Level { price: price("100.01"), qty: qty("1") }, Level { price: price("100.11"), qty: qty("9") }];
+        let saved = |filled: &str| {
+            let book = TakerBook::new(Side::Buy, &asks, qty("10"), price("100"), Bps::ZERO);
+            let mut tracker = OrderCostTracker::default();
+            tracker.decided(ParentDecided { bid: price("99.99"), ask: price("100.01"), qty: qty("10"), book, ..parent(Side::Buy) });
+            tracker.fill(Side::Buy, at(1), price("100"), qty(filled), Role::Maker, Money::ZERO);
+            tracker.finished(Side::Buy, at(2), Some(price("100.05")), whole);
+            let record = records(&mut tracker, 2, "100", true).remove(0);
+            (record.taker.unwrap().cost.to_string(), record.saved.unwrap().to_string(), record.saved_all_in().unwrap().to_string())
+        };
+        // Bought at the mid, so saved is what taking as much would have cost: a cent on the first unit, eleven on each of the others. Five
+        // cents more are asked for what is missing.
+        assert_eq!(saved("1"), ("1".into(), "0.01".into(), "-0.44".into()));
+        assert_eq!(saved("2"), ("1".into(), "0.12".into(), "-0.28".into()));
+        assert_eq!(saved("10"), ("1".into(), "1".into(), "1".into()));
     }
 
     #[test]
@@ -361,8 +378,8 @@ mod tests {
             decided.qty = Qty::from_raw(wanted * 100_000);
             let touch = if buy { decided.ask } else { decided.bid };
             let book = [Level { price: touch, qty: decided.qty }];
-            decided.taker = taker_cost(side, &book, decided.qty, price("100"), Bps::from_bps(10));
-            let counterfactual = decided.taker.unwrap().cost;
+            decided.book = TakerBook::new(side, &book, decided.qty, price("100"), Bps::from_bps(10));
+            let counterfactual = decided.book.as_ref().unwrap().cost(decided.qty).unwrap().cost;
             tracker.decided(decided);
             let mut real = Money::ZERO;
             for (cents, units, maker, fee) in fills {
