@@ -17,7 +17,11 @@
 //! 4. Selection is charged once: what fills lose, misses gain, so a market without drift has no further cost of missing
 //!    (`choice::tests::selection_is_charged_once`).
 //! 5. A followed quote fills only behind its whole queue, or when the market trades through it
-//!    (`shadow_quotes::tests::the_whole_queue_trades_first`).
+//!    (`shadow_quotes::tests::the_whole_queue_trades_first`); a real one only by its real fills
+//!    (`shadow_quotes::tests::only_its_real_fills_fill_an_order_that_is_out`).
+//! 6. What a gap in the data hides is unknown, not guessed from what came after it
+//!    (`markout::tests::a_mid_that_comes_late_is_the_mid_of_another_moment`,
+//!    `shadow_quotes::tests::what_was_followed_while_the_book_was_lost_has_no_outcome`).
 //!
 //! *Never*: charge a cost twice; send an order; read a clock.
 
@@ -44,5 +48,5 @@ pub use intensity::{Rates, TradeIntensity};
 pub use maker_rules::MakerRules;
 pub use markout::MarkoutClock;
 pub use order_cost::{OrderCostTracker, ParentDecided};
-pub use quote_market::QuoteMarket;
+pub use quote_market::{QuoteMarket, RestingQuote};
 pub use shadow_quotes::{FollowedQuote, ShadowQuotes};

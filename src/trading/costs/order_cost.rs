@@ -1,7 +1,7 @@
 //! What one parent order cost: from its decision over its children and fills to a record with mark-outs and the taker's counterfactual.
 //!
-//! At most one parent a side is open in a market. A finished one with fills waits for the mid sixty seconds after its last fill; when the
-//! run stops, or too many wait, it is written with what is known.
+//! At most one parent a side is open in a market. A finished one with fills waits for the mid sixty seconds after its last fill, without a
+//! mid as long as one would still do; when the run stops, or too many wait, it is written with what is known.
 //!
 //! What was filled is compared with taking as much, level by level from the book of the decision: the first units of a book are its cheapest.
 //! What was missed stands beside it, with the way the market went (`OrderCostRecord::saved_all_in` joins the two). Only what could still
@@ -126,9 +126,7 @@ impl OrderCostTracker {
 
     /// Looks at the mid where it is waited for and gives the records of what is over. `stopping`: nothing is waited for.
     pub fn on_time(&mut self, now: Timestamp, mid: Option<Price>, stopping: bool, out: &mut Vec<OrderCostRecord>) {
-        if let Some(mid) = mid {
-            self.open.iter_mut().chain(&mut self.settling).for_each(|parent| parent.clock.on_mid(now, mid));
-        }
+        self.open.iter_mut().chain(&mut self.settling).for_each(|parent| parent.clock.on_mid(now, mid));
         let surplus = self.settling.len().saturating_sub(MOST_SETTLING);
         for nth in 0..self.settling.len() {
             let over = stopping || nth < surplus;
@@ -270,10 +268,13 @@ mod tests {
         tracker.decided(parent(Side::Buy));
         tracker.child_sent(Side::Buy, at(1));
         tracker.fill(Side::Buy, at(3), price("99.9"), qty("1"), Role::Maker, "-0.01".parse().unwrap());
+        assert!(tracker.is_due(at(4)) && records(&mut tracker, 4, "100", false).is_empty());
         tracker.child_sent(Side::Buy, at(5));
         tracker.fill(Side::Buy, at(6), price("100.3"), qty("0.5"), Role::Taker, "0.05".parse().unwrap());
         tracker.finished(Side::Buy, at(6), Some(price("100.2")), whole);
-        assert!(!tracker.is_open(Side::Buy) && records(&mut tracker, 30, "100.1", false).is_empty());
+        assert!(!tracker.is_open(Side::Buy) && records(&mut tracker, 7, "100.1", false).is_empty());
+        assert!(records(&mut tracker, 30, "100.1", false).is_empty());
+        assert!(records(&mut tracker, 63, "100.4", false).is_empty());
         let record = records(&mut tracker, 66, "100.4", false).remove(0);
         let show = |m: Money| m.to_string();
         // One unit a dime better than the mid, half a unit 0.3 worse: 0.05 of slippage, 0.04 of fees.
@@ -287,6 +288,7 @@ mod tests {
         assert!((record.saved_bps.unwrap() - 0.21015 / 150.0 * 1e4).abs() < 1e-9);
         assert!((record.missed_move_bps.unwrap() - 20.0).abs() < 1e-9);
         assert!(record.markouts.after_60s.is_some() && record.markouts.after_1s.is_some());
+        assert_eq!(record.markouts.after_10s, None, "nobody looked between the seventh and the thirtieth second");
     }
 
     #[test]
