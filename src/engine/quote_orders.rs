@@ -55,10 +55,10 @@ impl Engine {
 
     /// Whether a resting buy stays where it is now that the market has moved. False when nothing was sent.
     pub(super) fn reconsider(&mut self, symbol: Symbol, id: ClientOrderId, out: &mut Vec<Effect>) -> bool {
-        let Some((price, qty)) = self.orders.get(id).and_then(|o| Some((o.new.kind.price()?, o.remaining()))) else { return false };
+        let Some(price) = self.orders.get(id).and_then(|order| order.new.kind.price()) else { return false };
         let left = self.time_left(symbol);
         let touch = self.desks.get(&symbol).and_then(|d| d.touch());
-        let choice = self.advise(symbol, Side::Buy, qty, left, self.missing(symbol, left));
+        let choice = self.advise_resting(id, left, self.missing(symbol, left));
         let leave = match (&choice, touch) {
             (Some(choice), _) if choice.takes() => true,
             // The best price may be our own: nobody outbids himself.

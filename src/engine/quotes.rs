@@ -7,11 +7,12 @@ use super::Engine;
 use super::desk::Desk;
 use crate::domain::{ClientOrderId, Instrument, MarketData, MarketUpdate, Money, Price, Qty, RunId, Side, Span, Symbol, Timestamp};
 use crate::market::OrderBook;
-use crate::protocol::{Effect, FillModelLearned, ParentPurpose, Record, Severity, VenueFill};
+use crate::protocol::{Effect, FillModelLearned, Mode, ParentPurpose, Record, Severity, VenueFill};
 use crate::trading::costs::{
     AdverseSelection, Choice, ChoiceInput, FillModel, FollowedQuote, MakerRules, Missing, OrderCostTracker, ParentDecided, QuoteMarket,
-    ShadowQuotes, TradeIntensity, choose, taker_cost,
+    RestingQuote, ShadowQuotes, TakerBook, TradeIntensity, choose,
 };
+use crate::trading::execution::Order;
 
 /// Levels a side that quotes are judged by and takers are walked through.
 const LEVELS: usize = 50;
@@ -40,6 +41,9 @@ impl Quoting {
     }
 
     fn on_market(&mut self, now: Timestamp, data: &MarketData, book: &OrderBook) {
+        if self.shadows.has_open() && !book.is_valid() {
+            self.shadows.lose();
+        }
         match data {
             MarketData::Trade(trade) => {
                 self.intensity.on_trade(now, trade);
@@ -84,7 +88,7 @@ impl Desk {
         let bar_secs = self.market.interval().span().secs_f64();
         let sigma_bps = self.market.volatility_bps().unwrap_or(0.0) / bar_secs.sqrt();
         let (own, other, imbalance) = if side == Side::Buy { (bids, asks, imbalance) } else { (asks, bids, -imbalance) };
-        Some(QuoteMarket { side, tick: instrument.tick, own, other, rates, imbalance, sigma_bps })
+        Some(QuoteMarket::new(side, instrument.tick, own, other, rates, imbalance, sigma_bps))
     }
 }
 
@@ -93,6 +97,8 @@ impl Engine {
     pub(super) fn quote_news(&mut self, update: &MarketUpdate, out: &mut Vec<Effect>) {
         let (now, stopping) = (self.now, self.stopping);
         let Some(desk) = self.desks.get_mut(&update.symbol) else { return };
+        let orders = &self.orders;
+        desk.quoting.shadows.end_own(|id| orders.get(id).is_none_or(Order::is_final));
         desk.quoting.on_market(now, &update.data, desk.market.book());
         if desk.quoting.is_due(now) {
             desk.quoting.settle(now, desk.market.mid(), stopping, out);
@@ -135,10 +141,25 @@ impl Engine {
     #[must_use]
     pub fn advise(&self, symbol: Symbol, side: Side, qty: Qty, left: Span, missing: Missing) -> Option<Choice> {
         let desk = self.desks.get(&symbol)?;
-        let market = desk.quote_market(self.now, side)?;
+        self.cheapest(desk, &desk.quote_market(self.now, side)?, qty, left, missing)
+    }
+
+    /// The same for what is left of an order that rests: at its own price its place in the queue counts, without its own quantity.
+    pub(super) fn advise_resting(&self, id: ClientOrderId, left: Span, missing: Missing) -> Option<Choice> {
+        let order = self.orders.get(id)?;
+        let (price, qty) = (order.new.kind.price()?, order.remaining());
+        let desk = self.desks.get(&order.new.symbol)?;
+        // A book that is played to us from elsewhere does not have our orders.
+        let shown = if self.settings.mode == Mode::Live { qty } else { Qty::ZERO };
+        let resting = RestingQuote { price, shown, ahead: desk.quoting.shadows.ahead_of(id) };
+        let market = desk.quote_market(self.now, order.new.side)?.seen_by(resting);
+        self.cheapest(desk, &market, qty, left, missing)
+    }
+
+    fn cheapest(&self, desk: &Desk, market: &QuoteMarket, qty: Qty, left: Span, missing: Missing) -> Option<Choice> {
         let fees = desk.instrument.as_ref()?.fees;
         let adverse = &desk.quoting.adverse;
-        let choice = choose(&ChoiceInput { market: &market, qty, fees, left, missing, adverse, model: &self.fill_model })?;
+        let choice = choose(&ChoiceInput { market, qty, fees, left, missing, adverse, model: &self.fill_model })?;
         Some(if self.settings.maker.enabled { choice } else { choice.taking() })
     }
 
@@ -170,7 +191,7 @@ impl Engine {
             (Side::Buy, false) => vec![ask],
             (Side::Sell, false) => vec![bid],
         };
-        let taker = fee.and_then(|fee| taker_cost(side, &levels, qty, bid.price.midpoint(ask.price), fee));
+        let book = fee.and_then(|fee| TakerBook::new(side, &levels, qty, bid.price.midpoint(ask.price), fee));
         let chosen = choice.map(|choice| choice.chosen);
         desk.quoting.costs.decided(ParentDecided {
             run,
@@ -183,7 +204,7 @@ impl Engine {
             ask: ask.price,
             qty,
             chosen,
-            taker,
+            book,
         });
     }
 
@@ -261,9 +282,11 @@ fn shadow_qty(instrument: &Instrument, price: Price) -> Option<Qty> {
 mod tests {
     use super::*;
     use crate::domain::samples::btcusdt;
-    use crate::domain::{BookSnapshot, DepthDiff, Level, OrderId, PublicTrade, Role, TradeId};
+    use crate::domain::{BookSnapshot, DepthDiff, Level, NewOrder, OrderId, OrderKind, PublicTrade, Role, TradeId};
     use crate::engine::Settings;
-    use crate::protocol::{Event, FillSampleRecord, Mode, OrderCostRecord, QuoteOption, RunOpened, Stamp, VenueEvent};
+    use crate::protocol::{Event, FillSampleRecord, OrderCostRecord, QuoteOption, RunOpened, Stamp, VenueEvent};
+    use crate::trading::costs::Reference;
+    use crate::trading::execution::Purpose;
 
     /// One market, one-second bars, quotes followed for six seconds.
     struct Scene {
@@ -450,15 +473,97 @@ mod tests {
     }
 
     #[test]
-    fn a_book_that_is_lost_ends_advice_and_quotes_wait() {
+    fn a_book_that_is_lost_ends_advice_and_what_was_followed_has_no_outcome() {
         let mut scene = Scene::new(true);
         scene.run(1_000, 20_000);
         scene.bid_gone(20_000, "99.99");
+        let lost_at = at(20_001);
+        let open = scene.engine.desks[&symbol()].quoting.shadows.has_open();
         let known = scene.samples().len();
         scene.market(20_001, MarketData::Interrupted);
         scene.run(20_100, 60_000);
         let advice = scene.engine.advise(symbol(), Side::Buy, Qty::from_raw(1), Span::from_secs(1), Missing::Lost { edge_bps: 1.0 });
         assert_eq!(advice, None);
-        assert!(scene.samples().len() <= known + 1, "no quote begins and none ends without a mid");
+        assert!(open && !scene.engine.desks[&symbol()].quoting.shadows.has_open());
+        // The book is back with another price: nothing of before is judged by it.
+        scene.book_id += 1;
+        let book = BookSnapshot { last_update_id: scene.book_id, bids: levels(&["90", "89.99"]), asks: levels(&["90.02", "90.03"]) };
+        scene.market(60_000, MarketData::Snapshot(book));
+        scene.run(60_100, 90_000);
+        let samples = scene.samples();
+        let before: Vec<_> = samples[known..].iter().filter(|s| s.at < lost_at).collect();
+        assert!(!before.is_empty() && before.iter().all(|s| s.filled()), "{before:?}");
+        for sample in before {
+            let filled = sample.at + sample.filled_after.unwrap();
+            assert_eq!(sample.adverse_bps.is_some(), filled + Span::from_secs(10) < lost_at, "{sample:?}");
+        }
+    }
+
+    #[test]
+    fn a_markout_that_was_due_while_the_book_was_lost_is_unknown() {
+        let mut scene = Scene::new(true);
+        scene.run(1_000, 20_000);
+        scene.engine.cost_decided(symbol(), Side::Buy, ParentPurpose::Entry, "1".parse().unwrap(), 1, None);
+        scene.engine.cost_fill(&fill(Side::Buy, "100", "1", 1), Money::ZERO);
+        scene.engine.cost_finished(symbol(), Side::Buy);
+        scene.run(20_000, 22_000);
+        scene.market(22_000, MarketData::Interrupted);
+        scene.run(22_100, 40_000);
+        let book = BookSnapshot { last_update_id: 9, bids: levels(&["90"]), asks: levels(&["90.02"]) };
+        scene.market(40_000, MarketData::Snapshot(book));
+        scene.run(40_100, 90_000);
+        let markouts = scene.costs()[0].markouts;
+        assert!((markouts.after_1s.unwrap() - 1.0).abs() < 1e-9 && markouts.after_10s.is_none(), "{markouts:?}");
+        assert!((markouts.after_60s.unwrap() + 999.0).abs() < 1e-9, "{markouts:?}");
+    }
+
+    /// An order of one unit sold at the ask of 100.02, where five are shown; one is bought there a second.
+    fn rests(mode: Mode) -> (Scene, ClientOrderId) {
+        let mut scene = Scene::new(true);
+        scene.engine.settings.mode = mode;
+        scene.run(1_000, 20_000);
+        let (qty, price) = ("1".parse().unwrap(), "100.02".parse().unwrap());
+        let id = ClientOrderId { run: RunId(7), sequence: 3 };
+        let order = NewOrder { id, symbol: symbol(), side: Side::Sell, qty, kind: OrderKind::LimitMaker { price } };
+        let reference = Reference { mid: price, touch: price, sent_touch: price };
+        let now = scene.engine.now;
+        scene.engine.orders.reduce(order, Purpose::Exit, reference, now);
+        scene.engine.cost_child_sent(symbol(), Side::Sell, id, qty, Some(price), Span::from_secs(60));
+        (scene, id)
+    }
+
+    #[test]
+    fn a_resting_order_is_judged_from_its_place_in_the_queue() {
+        let queue = |choice: &Choice, scene: &Scene, ahead: f64| {
+            let market = scene.engine.desks[&symbol()].quote_market(scene.engine.now, Side::Sell).unwrap();
+            let facts = market.facts("100.02".parse().unwrap(), "1".parse().unwrap(), Span::from_secs(3)).unwrap();
+            let expected = scene.engine.fill_model.probability(&crate::protocol::FillFacts { queue_ahead: ahead, ..facts });
+            assert!((choice.options[0].fill_probability - expected).abs() < 1e-12, "{choice:?}");
+        };
+        // Nobody trades at the last moment: it must be filled in three seconds, or the market is five bps away.
+        let (left, missing) = (Span::from_secs(3), Missing::Taken { drift_bps: 5.0 });
+        for (mode, unfollowed) in [(Mode::Paper, 5.0), (Mode::Live, 4.0)] {
+            let (mut scene, id) = rests(mode);
+            scene.run(20_000, 24_000);
+            // Four of the five before it are bought.
+            queue(&scene.engine.advise_resting(id, left, missing).unwrap(), &scene, 1.0);
+            queue(&scene.engine.advise(symbol(), Side::Sell, "1".parse().unwrap(), left, missing).unwrap(), &scene, 5.0);
+            scene.run(24_000, 26_000);
+            let choice = scene.engine.advise_resting(id, left, missing).unwrap();
+            queue(&choice, &scene, 0.0);
+            assert_eq!(choice.chosen.option, QuoteOption::Join, "{choice:?}");
+            scene.engine.desks.get_mut(&symbol()).unwrap().quoting.shadows.lose();
+            queue(&scene.engine.advise_resting(id, left, missing).unwrap(), &scene, unfollowed);
+        }
+    }
+
+    #[test]
+    fn an_order_that_is_out_is_not_filled_by_what_others_trade() {
+        let (mut scene, id) = rests(Mode::Paper);
+        scene.run(20_000, 40_000);
+        assert_eq!(scene.engine.desks[&symbol()].quoting.shadows.ahead_of(id), Some(Qty::ZERO));
+        scene.engine.orders.refused(id, at(40_000));
+        scene.run(40_000, 42_000);
+        assert_eq!(scene.engine.desks[&symbol()].quoting.shadows.ahead_of(id), None, "over, and filled as a hypothetical one");
     }
 }

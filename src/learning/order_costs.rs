@@ -1,4 +1,7 @@
 //! Parent orders summed up: fill ratio, fees, slippage, mark-outs, and what maker logic saved against taking everything at its decision.
+//!
+//! The figure to judge by is the one all in: orders for which waiting cost most are those that never filled, and a mean over what filled
+//! does not have them.
 
 use serde::Serialize;
 
@@ -28,10 +31,16 @@ pub struct CostSummary {
     pub markout_60s_bps: Option<f64>,
     /// From the first child to the first fill, seconds.
     pub queue_wait_secs: Option<f64>,
-    pub saved: Money,
-    /// Mean of what parents saved, with its 95 % confidence interval (Student's t over parents).
-    pub saved_bps: Option<f64>,
-    pub saved_bps_interval: Option<(f64, f64)>,
+    /// Entries and exits of which it is known what they saved all in (`OrderCostRecord::saved_all_in`), misses at the mid where they were
+    /// given up. In money, and the mean in bps of what was wanted with its 95 % confidence interval (Student's t over parents).
+    pub saved_all_in_of: usize,
+    pub saved_all_in: Money,
+    pub saved_all_in_bps: Option<f64>,
+    pub saved_all_in_bps_interval: Option<(f64, f64)>,
+    /// The same on what filled alone, over those that filled at least in part: what waiting cost on the rest is not in it.
+    pub saved_on_filled: Money,
+    pub saved_on_filled_bps: Option<f64>,
+    pub saved_on_filled_bps_interval: Option<(f64, f64)>,
     /// Of parents that were not filled whole: how far the mid ran away from them.
     pub missed: usize,
     pub missed_move_bps: Option<f64>,
@@ -46,7 +55,8 @@ pub fn summary(records: &[OrderCostRecord]) -> CostSummary {
     let over = |value: fn(&OrderCostRecord) -> Option<f64>| mean(&records.iter().filter_map(value).collect::<Vec<_>>());
     // Guards begin with their fill: beside taking at that moment they save by construction, and say nothing.
     let chosen_ways = || records.iter().filter(|record| matches!(record.purpose, ParentPurpose::Entry | ParentPurpose::Exit));
-    let saved: Vec<f64> = chosen_ways().filter_map(|record| record.saved_bps).collect();
+    let all_in: Vec<f64> = chosen_ways().filter_map(OrderCostRecord::saved_all_in_bps).collect();
+    let on_filled: Vec<f64> = chosen_ways().filter_map(|record| record.saved_bps).collect();
     let wanted = notional(records, |r| r.wanted);
     let filled = notional(records, |r| r.filled);
     let mut chosen = [0; 4];
@@ -74,9 +84,13 @@ pub fn summary(records: &[OrderCostRecord]) -> CostSummary {
         markout_10s_bps: over(|r| r.markouts.after_10s),
         markout_60s_bps: over(|r| r.markouts.after_60s),
         queue_wait_secs: over(|r| r.queue_wait().map(|wait| wait.secs_f64())),
-        saved: chosen_ways().filter_map(|record| record.saved).sum(),
-        saved_bps: mean(&saved),
-        saved_bps_interval: interval_95(&saved),
+        saved_all_in_of: all_in.len(),
+        saved_all_in: chosen_ways().filter_map(OrderCostRecord::saved_all_in).sum(),
+        saved_all_in_bps: mean(&all_in),
+        saved_all_in_bps_interval: interval_95(&all_in),
+        saved_on_filled: chosen_ways().filter_map(|record| record.saved).sum(),
+        saved_on_filled_bps: mean(&on_filled),
+        saved_on_filled_bps_interval: interval_95(&on_filled),
         missed: records.iter().filter(|record| record.missed.is_positive()).count(),
         missed_move_bps: over(|r| r.missed_move_bps),
         chosen,
@@ -90,7 +104,7 @@ impl CostSummary {
         let percent = |share: Option<f64>| share.map_or("unknown".to_owned(), |s| format!("{:.1} %", s * 100.0));
         let bps = |value: Option<f64>| value.map_or("unknown".to_owned(), |v| format!("{v:+.2}"));
         let [join, improve, deeper, take] = self.chosen;
-        let between = self.saved_bps_interval.map_or(String::new(), |(low, high)| format!(" [{low:+.2}, {high:+.2}]"));
+        let between = |interval: Option<(f64, f64)>| interval.map_or(String::new(), |(low, high)| format!(" [{low:+.2}, {high:+.2}]"));
         vec![
             format!(
                 "{} parent orders ({} entries, {} exits, {} targets, {} stops), {} filled by notional, {} of that as maker",
@@ -111,7 +125,20 @@ impl CostSummary {
                 bps(self.markout_10s_bps),
                 bps(self.markout_60s_bps)
             ),
-            format!("saved against taking: {} bps{between} (95 %, Student's t), {:.4} in money", bps(self.saved_bps), self.saved),
+            format!(
+                "saved against taking, all in: {} bps{} (95 %, Student's t), {:.4} in money, over {} of {} entries and exits",
+                bps(self.saved_all_in_bps),
+                between(self.saved_all_in_bps_interval),
+                self.saved_all_in,
+                self.saved_all_in_of,
+                self.entries + self.exits
+            ),
+            format!(
+                "of that on what filled: {} bps{} (of those that filled; misses are not in it), {:.4} in money",
+                bps(self.saved_on_filled_bps),
+                between(self.saved_on_filled_bps_interval),
+                self.saved_on_filled
+            ),
             format!("{} parents were not filled whole; the market ran away by {} bps", self.missed, bps(self.missed_move_bps)),
         ]
     }
@@ -208,21 +235,52 @@ mod tests {
         assert_eq!((got.parents, got.entries, got.filled, got.missed, got.chosen), (4, 4, 3, 2, [4, 0, 0, 0]));
         assert_eq!((got.fill_ratio, got.maker_share), (Some(2.5 / 4.0), Some(1.5 / 2.5)));
         assert_eq!(
-            (got.fees.to_string(), got.slippage.to_string(), got.saved.to_string()),
+            (got.fees.to_string(), got.slippage.to_string(), got.saved_on_filled.to_string()),
             ("0.25".into(), "-0.025".into(), "0.075".into())
         );
-        assert_eq!((got.saved_bps, got.markout_10s_bps, got.markout_1s_bps, got.missed_move_bps), (Some(3.0), Some(0.5), None, Some(4.0)));
+        assert_eq!(
+            (got.saved_on_filled_bps, got.markout_10s_bps, got.markout_1s_bps, got.missed_move_bps),
+            (Some(3.0), Some(0.5), None, Some(4.0))
+        );
         assert_eq!(got.queue_wait_secs, Some(1.5));
         // Sigma 1, two degrees of freedom: 4.3027 / sqrt 3.
-        let (low, high) = got.saved_bps_interval.unwrap();
+        let (low, high) = got.saved_on_filled_bps_interval.unwrap();
         assert!((high - 3.0 - 4.3027 / 3.0_f64.sqrt()).abs() < 1e-9 && (low + high - 6.0).abs() < 1e-9);
-        assert_eq!(got.lines().len(), 5);
+        // All in: 2, 4, nothing filled and 4 bps away, half of it 3 saved and half of it 4 away.
+        assert_eq!((got.saved_all_in.to_string(), got.saved_all_in_of), ("0.015".into(), 4));
+        assert!((got.saved_all_in_bps.unwrap() - (2.0 + 4.0 - 4.0 - 0.5) / 4.0).abs() < 1e-9);
+        assert_eq!(got.lines().len(), 6);
+    }
+
+    #[test]
+    fn the_orders_that_never_filled_are_in_the_figure_all_in() {
+        let missed = OrderCostRecord { missed_move_bps: Some(9.0), ..record("0", "0", 0.0) };
+        let mut records = vec![record("1", "1", 0.1); 50];
+        records.extend(vec![record("1", "0", -2.5); 30]);
+        records.extend(vec![missed.clone(); 20]);
+        let got = summary(&records);
+        // (50 x 0.1 - 30 x 2.5) / 80, and with twenty times -9 over all hundred.
+        assert!((got.saved_on_filled_bps.unwrap() + 0.875).abs() < 1e-9, "{got:?}");
+        assert!((got.saved_all_in_bps.unwrap() + 2.5).abs() < 1e-9 && got.saved_all_in_of == 100, "{got:?}");
+        assert_eq!((got.saved_on_filled.to_string(), got.saved_all_in.to_string()), ("-0.7".into(), "-2.5".into()));
+        // Sum of squares about -2.5: 50 x 2.6^2 + 30 x 0 + 20 x 6.5^2 = 1183, over 99 and again over 100.
+        let half = student_t_975(99) * (1_183.0_f64 / 99.0 / 100.0).sqrt();
+        let (low, high) = got.saved_all_in_bps_interval.unwrap();
+        assert!((high + 2.5 - half).abs() < 1e-9 && (low + 2.5 + half).abs() < 1e-9);
+        assert!(got.lines()[3].starts_with("saved against taking, all in: -2.50 bps ["), "{:?}", got.lines());
+        // A market that came nearer gives; an unknown end, and guards, tell nothing.
+        let nearer = OrderCostRecord { missed_move_bps: Some(-3.0), ..missed.clone() };
+        assert!((summary(&[nearer]).saved_all_in_bps.unwrap() - 3.0).abs() < 1e-9);
+        let unknown = OrderCostRecord { missed_move_bps: None, ..missed.clone() };
+        let guard = OrderCostRecord { purpose: ParentPurpose::Stop, ..missed };
+        assert_eq!((summary(&[unknown]).saved_all_in_of, summary(&[guard]).saved_all_in_bps), (0, None));
     }
 
     #[test]
     fn nothing_has_no_ratio_and_one_order_no_interval() {
         assert_eq!(summary(&[]), CostSummary::default());
-        assert_eq!(summary(&[record("1", "1", 2.0)]).saved_bps_interval, None);
+        let one = summary(&[record("1", "1", 2.0)]);
+        assert_eq!((one.saved_all_in_of, one.saved_all_in_bps_interval, one.saved_on_filled_bps_interval), (1, None, None));
     }
 
     #[test]

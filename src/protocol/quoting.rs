@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Money, Price, Qty, RunId, Side, Span, Symbol, Timestamp};
+use crate::domain::{Bps, Money, Price, Qty, RunId, Side, Span, Symbol, Timestamp};
 
 /// A way to get an order done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -174,7 +174,8 @@ pub struct OrderCostRecord {
     pub markouts: Markouts,
     /// `None` when the book was not known at the decision.
     pub taker: Option<TakerCounterfactual>,
-    /// The counterfactual cost of what was filled less its real cost, fees included on both sides.
+    /// What taking as much as was filled would have cost at the decision, less what it really cost, fees included on both sides. A book
+    /// gets dearer with depth, so that is at most the share of `taker.cost`. Says nothing of what was missed: `saved_all_in` does.
     pub saved: Option<Money>,
     pub saved_bps: Option<f64>,
     /// What was chosen first, with the numbers it was chosen by.
@@ -189,5 +190,23 @@ impl OrderCostRecord {
     #[must_use]
     pub fn queue_wait(&self) -> Option<Span> {
         Some(self.first_fill?.since(self.first_sent?))
+    }
+
+    /// What the whole order saved: `saved` on what filled, less what the rest would have cost more at the end than at the decision (with its
+    /// sign: a market that came nearer gives). `None` while the book at the decision or the mid at the end is not known of a part.
+    #[must_use]
+    pub fn saved_all_in(&self) -> Option<Money> {
+        let on_filled = if self.filled.is_positive() { self.saved? } else { Money::ZERO };
+        if !self.missed.is_positive() {
+            return Some(on_filled);
+        }
+        Some(on_filled - self.arrival_mid.notional(self.missed)?.at_rate(Bps::from_f64(self.missed_move_bps?)))
+    }
+
+    /// The same in bps of all that was wanted, at the arrival mid.
+    #[must_use]
+    pub fn saved_all_in_bps(&self) -> Option<f64> {
+        let wanted = self.arrival_mid.notional(self.wanted).filter(|wanted| wanted.is_positive())?;
+        Some(self.saved_all_in()?.to_f64() / wanted.to_f64() * 1e4)
     }
 }

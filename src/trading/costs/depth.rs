@@ -62,6 +62,36 @@ pub fn taker_cost(side: Side, levels: &[Level], qty: Qty, mid: Price, fee: Bps) 
     Some(TakerCounterfactual { vwap: walked.vwap, worst: walked.worst, fee, cost: paid + fee, complete: walked.complete })
 }
 
+/// The other side of the book at a decision, as far as the wanted quantity reaches: what taking any part of it would have cost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakerBook {
+    side: Side,
+    mid: Price,
+    fee: Bps,
+    levels: Vec<Level>,
+}
+
+impl TakerBook {
+    /// Keeps those `levels`, best first, that taking `qty` would touch; `None` when there is nothing to walk.
+    #[must_use]
+    pub fn new(side: Side, levels: &[Level], qty: Qty, mid: Price, fee: Bps) -> Option<Self> {
+        walk(levels, qty)?;
+        let mut before = Qty::ZERO;
+        let reached = levels.iter().take_while(|level| {
+            let touched = before < qty;
+            before += level.qty;
+            touched
+        });
+        Some(Self { side, mid, fee, levels: reached.copied().collect() })
+    }
+
+    /// Taking `qty` at once: the cheapest levels first, so a part costs at most its share of the whole.
+    #[must_use]
+    pub fn cost(&self, qty: Qty) -> Option<TakerCounterfactual> {
+        taker_cost(self.side, &self.levels, qty, self.mid, self.fee)
+    }
+}
+
 /// The part of `qty` that is at most `share` percent of the `visible` quantity; all of it when nothing is known of the book.
 #[must_use]
 pub fn slice(qty: Qty, visible: Qty, share_percent: f64) -> Qty {
@@ -134,6 +164,18 @@ mod tests {
         let sell = taker_cost(Side::Sell, &bids, "2".parse().unwrap(), mid, Bps::from_bps(-1)).unwrap();
         // 199 at the mid less 197, and a rebate of 0.0197.
         assert_eq!((sell.fee.to_string(), sell.cost.to_string()), ("-0.0197".to_owned(), "1.9803".to_owned()));
+    }
+
+    #[test]
+    fn a_kept_book_prices_every_part_as_the_whole_one_did() {
+        let (mid, fee) = ("99.5".parse().unwrap(), Bps::from_bps(10));
+        let kept = TakerBook::new(Side::Buy, &asks(), "3".parse().unwrap(), mid, fee).unwrap();
+        assert_eq!(kept.levels, asks()[..2], "the third level is not needed");
+        for part in ["0.5", "1", "1.7", "3"] {
+            assert_eq!(kept.cost(part.parse().unwrap()), taker_cost(Side::Buy, &asks(), part.parse().unwrap(), mid, fee), "{part}");
+        }
+        assert_eq!(TakerBook::new(Side::Buy, &[], "3".parse().unwrap(), mid, fee), None);
+        assert_eq!(TakerBook::new(Side::Buy, &asks(), Qty::ZERO, mid, fee), None);
     }
 
     #[test]

@@ -12,11 +12,16 @@
 //! 2. A fill probability is between 0 and 1, grows with time and volume and falls with the queue
 //!    (`fill_model::tests::time_and_volume_help_and_a_queue_does_not`), for any input (`fill_model::tests::no_input_breaks_it`).
 //! 3. Money is exact: a walk's value is the sum of its levels (`depth::tests::a_walk_takes_level_after_level`), and counterfactual less
-//!    real cost is what was saved (`order_cost::tests::what_was_saved_is_the_difference_of_two_exact_costs`).
+//!    real cost is what was saved (`order_cost::tests::what_was_saved_is_the_difference_of_two_exact_costs`), for a part by the levels that
+//!    the part would have taken (`order_cost::tests::a_part_is_compared_with_the_cheapest_levels_of_the_book`).
 //! 4. Selection is charged once: what fills lose, misses gain, so a market without drift has no further cost of missing
 //!    (`choice::tests::selection_is_charged_once`).
 //! 5. A followed quote fills only behind its whole queue, or when the market trades through it
-//!    (`shadow_quotes::tests::the_whole_queue_trades_first`).
+//!    (`shadow_quotes::tests::the_whole_queue_trades_first`); a real one only by its real fills
+//!    (`shadow_quotes::tests::only_its_real_fills_fill_an_order_that_is_out`).
+//! 6. What a gap in the data hides is unknown, not guessed from what came after it
+//!    (`markout::tests::a_mid_that_comes_late_is_the_mid_of_another_moment`,
+//!    `shadow_quotes::tests::what_was_followed_while_the_book_was_lost_has_no_outcome`).
 //!
 //! *Never*: charge a cost twice; send an order; read a clock.
 
@@ -37,11 +42,11 @@ pub use adverse::AdverseSelection;
 pub use breakdown::{Breakdown, Leg, Reference, break_even_win_rate, breakdown, expected_round_trip_bps, touch_for};
 pub use calibration::{FillBin, FillCalibration};
 pub use choice::{Choice, ChoiceInput, Missing, choose};
-pub use depth::{Slice, Walk, slice, slices, taker_cost, walk};
+pub use depth::{Slice, TakerBook, Walk, slice, slices, taker_cost, walk};
 pub use fill_model::{FillModel, fill_features};
 pub use intensity::{Rates, TradeIntensity};
 pub use maker_rules::MakerRules;
 pub use markout::MarkoutClock;
 pub use order_cost::{OrderCostTracker, ParentDecided};
-pub use quote_market::QuoteMarket;
+pub use quote_market::{QuoteMarket, RestingQuote};
 pub use shadow_quotes::{FollowedQuote, ShadowQuotes};

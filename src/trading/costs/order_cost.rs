@@ -1,16 +1,18 @@
 //! What one parent order cost: from its decision over its children and fills to a record with mark-outs and the taker's counterfactual.
 //!
-//! At most one parent a side is open in a market. A finished one with fills waits for the mid sixty seconds after its last fill; when the
-//! run stops, or too many wait, it is written with what is known.
+//! At most one parent a side is open in a market. A finished one with fills waits for the mid sixty seconds after its last fill, without a
+//! mid as long as one would still do; when the run stops, or too many wait, it is written with what is known.
 //!
-//! What was missed is not part of what was saved: it stands beside it, with the way the market went. Only what could still have been
-//! ordered was missed: dust, which a commission in the base coin leaves below the lot, was never for sale.
+//! What was filled is compared with taking as much, level by level from the book of the decision: the first units of a book are its cheapest.
+//! What was missed stands beside it, with the way the market went (`OrderCostRecord::saved_all_in` joins the two). Only what could still
+//! have been ordered was missed: dust, which a commission in the base coin leaves below the lot, was never for sale.
 
 use std::collections::VecDeque;
 
+use super::depth::TakerBook;
 use super::markout::MarkoutClock;
 use crate::domain::{Money, Price, Qty, Role, RunId, Side, Symbol, Timestamp};
-use crate::protocol::{OrderCostRecord, ParentPurpose, PlannedQuote, TakerCounterfactual};
+use crate::protocol::{OrderCostRecord, ParentPurpose, PlannedQuote};
 
 /// Finished parents whose mids are waited for; one more ends the oldest early.
 const MOST_SETTLING: usize = 16;
@@ -28,8 +30,8 @@ pub struct ParentDecided {
     pub ask: Price,
     pub qty: Qty,
     pub chosen: Option<PlannedQuote>,
-    /// Taking it all at once, from the book of that moment.
-    pub taker: Option<TakerCounterfactual>,
+    /// What could be taken at that moment.
+    pub book: Option<TakerBook>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -124,9 +126,7 @@ impl OrderCostTracker {
 
     /// Looks at the mid where it is waited for and gives the records of what is over. `stopping`: nothing is waited for.
     pub fn on_time(&mut self, now: Timestamp, mid: Option<Price>, stopping: bool, out: &mut Vec<OrderCostRecord>) {
-        if let Some(mid) = mid {
-            self.open.iter_mut().chain(&mut self.settling).for_each(|parent| parent.clock.on_mid(now, mid));
-        }
+        self.open.iter_mut().chain(&mut self.settling).for_each(|parent| parent.clock.on_mid(now, mid));
         let surplus = self.settling.len().saturating_sub(MOST_SETTLING);
         for nth in 0..self.settling.len() {
             let over = stopping || nth < surplus;
@@ -152,13 +152,9 @@ impl Parent {
 
     /// Only so much was there to be ordered; nothing at all is not believed.
     fn narrow(&mut self, qty: Qty) {
-        let decided = &mut self.decided;
-        if !qty.is_positive() || qty >= decided.qty {
-            return;
+        if qty.is_positive() && qty < self.decided.qty {
+            self.decided.qty = qty;
         }
-        let share = |whole: Money| whole.share(qty, decided.qty);
-        decided.taker = decided.taker.map(|taker| TakerCounterfactual { fee: share(taker.fee), cost: share(taker.cost), ..taker });
-        decided.qty = qty;
     }
 
     fn record(&self) -> OrderCostRecord {
@@ -171,7 +167,8 @@ impl Parent {
             Side::Sell => at_mid - self.value,
         };
         let bps = |money: Money| at_mid.is_positive().then(|| money.to_f64() / at_mid.to_f64() * 1e4);
-        let saved = d.taker.filter(|_| filled.is_positive()).map(|taker| taker.cost.share(filled, d.qty) - (slippage + self.fees));
+        let taking = |qty: Qty| d.book.as_ref().and_then(|book| book.cost(qty));
+        let saved = taking(filled).map(|taker| taker.cost - (slippage + self.fees));
         let (finished, last_mid) = self.finished.unwrap_or((d.at, None));
         let missed = d.qty - filled;
         let average_price =
@@ -200,7 +197,7 @@ impl Parent {
             slippage,
             slippage_bps: bps(slippage),
             markouts: self.clock.result(),
-            taker: d.taker,
+            taker: taking(d.qty),
             saved,
             saved_bps: saved.and_then(bps),
             chosen: d.chosen,
@@ -220,7 +217,6 @@ fn ran_away_bps(side: Side, from: Price, to: Price) -> Option<f64> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::depth::taker_cost;
     use super::*;
     use crate::domain::{Bps, Level, Span};
 
@@ -256,7 +252,7 @@ mod tests {
             ask,
             qty: qty("2"),
             chosen: None,
-            taker: taker_cost(side, &[level], qty("2"), price("100"), Bps::from_bps(10)),
+            book: TakerBook::new(side, &[level], qty("2"), price("100"), Bps::from_bps(10)),
         }
     }
 
@@ -272,10 +268,13 @@ mod tests {
         tracker.decided(parent(Side::Buy));
         tracker.child_sent(Side::Buy, at(1));
         tracker.fill(Side::Buy, at(3), price("99.9"), qty("1"), Role::Maker, "-0.01".parse().unwrap());
+        assert!(tracker.is_due(at(4)) && records(&mut tracker, 4, "100", false).is_empty());
         tracker.child_sent(Side::Buy, at(5));
         tracker.fill(Side::Buy, at(6), price("100.3"), qty("0.5"), Role::Taker, "0.05".parse().unwrap());
         tracker.finished(Side::Buy, at(6), Some(price("100.2")), whole);
-        assert!(!tracker.is_open(Side::Buy) && records(&mut tracker, 30, "100.1", false).is_empty());
+        assert!(!tracker.is_open(Side::Buy) && records(&mut tracker, 7, "100.1", false).is_empty());
+        assert!(records(&mut tracker, 30, "100.1", false).is_empty());
+        assert!(records(&mut tracker, 63, "100.4", false).is_empty());
         let record = records(&mut tracker, 66, "100.4", false).remove(0);
         let show = |m: Money| m.to_string();
         // One unit a dime better than the mid, half a unit 0.3 worse: 0.05 of slippage, 0.04 of fees.
@@ -289,6 +288,7 @@ mod tests {
         assert!((record.saved_bps.unwrap() - 0.21015 / 150.0 * 1e4).abs() < 1e-9);
         assert!((record.missed_move_bps.unwrap() - 20.0).abs() < 1e-9);
         assert!(record.markouts.after_60s.is_some() && record.markouts.after_1s.is_some());
+        assert_eq!(record.markouts.after_10s, None, "nobody looked between the seventh and the thirtieth second");
     }
 
     #[test]
@@ -305,6 +305,25 @@ mod tests {
         tracker.finished(Side::Buy, at(30), None, whole);
         let stopped = records(&mut tracker, 31, "100", true).remove(0);
         assert!(stopped.markouts.after_1s.is_some() && stopped.markouts.after_60s.is_none() && stopped.missed.is_zero());
+    }
+
+    #[test]
+    fn a_part_is_compared_with_the_cheapest_levels_of_the_book() {
+        let asks = [Level { price: price("100.01"), qty: qty("1") }, Level { price: price("100.11"), qty: qty("9") }];
+        let saved = |filled: &str| {
+            let book = TakerBook::new(Side::Buy, &asks, qty("10"), price("100"), Bps::ZERO);
+            let mut tracker = OrderCostTracker::default();
+            tracker.decided(ParentDecided { bid: price("99.99"), ask: price("100.01"), qty: qty("10"), book, ..parent(Side::Buy) });
+            tracker.fill(Side::Buy, at(1), price("100"), qty(filled), Role::Maker, Money::ZERO);
+            tracker.finished(Side::Buy, at(2), Some(price("100.05")), whole);
+            let record = records(&mut tracker, 2, "100", true).remove(0);
+            (record.taker.unwrap().cost.to_string(), record.saved.unwrap().to_string(), record.saved_all_in().unwrap().to_string())
+        };
+        // Bought at the mid, so saved is what taking as much would have cost: a cent on the first unit, eleven on each of the others. Five
+        // cents more are asked for what is missing.
+        assert_eq!(saved("1"), ("1".into(), "0.01".into(), "-0.44".into()));
+        assert_eq!(saved("2"), ("1".into(), "0.12".into(), "-0.28".into()));
+        assert_eq!(saved("10"), ("1".into(), "1".into(), "1".into()));
     }
 
     #[test]
@@ -361,8 +380,8 @@ mod tests {
             decided.qty = Qty::from_raw(wanted * 100_000);
             let touch = if buy { decided.ask } else { decided.bid };
             let book = [Level { price: touch, qty: decided.qty }];
-            decided.taker = taker_cost(side, &book, decided.qty, price("100"), Bps::from_bps(10));
-            let counterfactual = decided.taker.unwrap().cost;
+            decided.book = TakerBook::new(side, &book, decided.qty, price("100"), Bps::from_bps(10));
+            let counterfactual = decided.book.as_ref().unwrap().cost(decided.qty).unwrap().cost;
             tracker.decided(decided);
             let mut real = Money::ZERO;
             for (cents, units, maker, fee) in fills {

@@ -4,6 +4,16 @@ use super::intensity::Rates;
 use crate::domain::{Level, Price, Qty, Side, Span};
 use crate::protocol::{FillFacts, QuoteOption};
 
+/// An order of ours that stands in this market already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RestingQuote {
+    pub price: Price,
+    /// Of the quantity displayed at its price: zero where the venue's book does not have our orders.
+    pub shown: Qty,
+    /// Of the others at its price, what was there before it and has not traded; `None` when that was not followed.
+    pub ahead: Option<Qty>,
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct QuoteMarket {
     pub side: Side,
@@ -17,9 +27,29 @@ pub struct QuoteMarket {
     pub imbalance: f64,
     /// Volatility of one second, bps.
     pub sigma_bps: f64,
+    /// Whose place in its queue counts instead of the queue's end.
+    pub(super) resting: Option<RestingQuote>,
 }
 
 impl QuoteMarket {
+    /// `own` and `other`: levels of the order's own side and of the other one, best first; the rest as the fields say.
+    #[must_use]
+    pub const fn new(side: Side, tick: Price, own: Vec<Level>, other: Vec<Level>, rates: Rates, imbalance: f64, sigma_bps: f64) -> Self {
+        Self { side, tick, own, other, rates, imbalance, sigma_bps, resting: None }
+    }
+
+    /// The same market for an order of ours that is in it: it does not stand behind itself, nor behind those who came later. A level that
+    /// shows less than what is ours does not have it.
+    #[must_use]
+    pub fn seen_by(mut self, resting: RestingQuote) -> Self {
+        if let Some(level) = self.own.iter_mut().find(|level| level.price == resting.price && level.qty >= resting.shown) {
+            level.qty -= resting.shown;
+        }
+        self.own.retain(|level| level.qty.is_positive());
+        self.resting = Some(resting);
+        self
+    }
+
     /// Best price of the own side and of the other; `None` when one is missing or they cross.
     #[must_use]
     pub fn touch(&self) -> Option<(Price, Price)> {
@@ -70,10 +100,10 @@ impl QuoteMarket {
     pub fn facts(&self, price: Price, qty: Qty, horizon: Span) -> Option<FillFacts> {
         let (own, other) = self.touch()?;
         let tick = self.tick.raw().max(1) as f64;
-        let ahead = self.own.iter().filter(|level| self.towards_other(price, level.price) >= 0);
+        let better = self.own.iter().filter(|level| self.towards_other(price, level.price) > 0).map(|level| level.qty).sum::<Qty>();
         let mid = own.midpoint(other).raw() as f64;
         Some(FillFacts {
-            queue_ahead: ahead.map(|level| level.qty).sum::<Qty>().to_f64(),
+            queue_ahead: (better + self.before_at(price)).to_f64(),
             qty: qty.to_f64(),
             trades_per_sec: self.rates.trades_per_sec,
             volume_per_sec: self.rates.volume_per_sec,
@@ -83,6 +113,12 @@ impl QuoteMarket {
             sigma_ticks: self.sigma_bps * 1e-4 * mid / tick,
             horizon_secs: horizon.secs_f64(),
         })
+    }
+
+    /// Of what is displayed at exactly this price, what trades before an order of ours there.
+    fn before_at(&self, price: Price) -> Qty {
+        let shown = self.shown_at(price);
+        self.resting.filter(|resting| resting.price == price).and_then(|resting| resting.ahead).map_or(shown, |ahead| ahead.min(shown))
     }
 
     /// From `a` to `b`, positive when that is the direction of the other side.
@@ -115,7 +151,7 @@ pub(super) mod tests {
         let asks = vec![level(ask, "2"), level("100.5", "9")];
         let (own, other) = if side == Side::Buy { (bids, asks) } else { (asks, bids) };
         let rates = Rates { trades_per_sec: 2.0, volume_per_sec: 1.0 };
-        QuoteMarket { side, tick: "0.01".parse().unwrap(), own, other, rates, imbalance: 0.0, sigma_bps: 0.0 }
+        QuoteMarket::new(side, "0.01".parse().unwrap(), own, other, rates, 0.0, 0.0)
     }
 
     #[test]
@@ -145,6 +181,29 @@ pub(super) mod tests {
         assert_eq!([join.queue_ahead, improve.queue_ahead, deeper.queue_ahead], [2.0, 0.0, 11.0]);
         assert_eq!([join.distance_ticks, improve.distance_ticks, deeper.distance_ticks], [0.0, -1.0, 45.0]);
         assert_eq!((join.spread_ticks, join.horizon_secs), (5.0, 5.0));
+    }
+
+    #[test]
+    fn an_order_that_rests_already_stands_where_it_stands() {
+        let queue = |price: &str, shown: &str, ahead: Option<&str>, at: &str| {
+            let resting =
+                RestingQuote { price: price.parse().unwrap(), shown: shown.parse().unwrap(), ahead: ahead.map(|a| a.parse().unwrap()) };
+            let market = market(Side::Buy, "100.05").seen_by(resting);
+            market.facts(at.parse().unwrap(), "1".parse().unwrap(), Span::from_secs(5)).unwrap().queue_ahead
+        };
+        // Two at 100, one of them ours, a quarter before us; then nine at 99.98.
+        assert_eq!(queue("100", "1", Some("0.25"), "100"), 0.25);
+        assert_eq!(queue("100", "1", None, "100"), 1.0, "not behind itself");
+        assert_eq!(queue("100", "0", Some("0.25"), "100"), 0.25, "a book without our orders");
+        assert_eq!(queue("100", "1", Some("5"), "100"), 1.0, "who left is not before us");
+        assert_eq!(queue("100", "1", Some("0.25"), "99.98"), 10.0, "elsewhere the end of the queue");
+        assert_eq!(queue("100", "3", None, "100"), 2.0, "a level that does not hold us");
+        assert_eq!(queue("99.98", "4", Some("1"), "99.98"), 3.0);
+        // Alone at the touch: without us the next level is the best.
+        let alone =
+            market(Side::Buy, "100.05").seen_by(RestingQuote { price: "100".parse().unwrap(), shown: "2".parse().unwrap(), ahead: None });
+        assert_eq!(alone.touch().map(|(own, _)| own.to_string()), Some("99.98".into()));
+        assert_eq!(alone.option_of("100".parse().unwrap()), Some(QuoteOption::Improve));
     }
 
     #[test]

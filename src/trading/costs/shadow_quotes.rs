@@ -1,15 +1,18 @@
 //! Quotes that are only followed: what would have become of them, told by public trades, to learn fill probabilities and their price.
 //!
 //! At a bar's close one hypothetical order is put at the book: joined, deeper and improved in turn, buying and selling in turn. Real
-//! quotes of ours are followed beside it from the moment they are sent; they end with their real fill, and when they are cancelled early
-//! they go on as hypothetical ones, because a quote that is cancelled when the market leaves would otherwise never count as missed.
+//! quotes of ours are followed beside it from the moment they are sent. Nothing but their real fills fills them while they are out; public
+//! trades only shorten their queue. When they end early they go on as hypothetical ones with what was left of them, because a quote that
+//! is cancelled when the market leaves would otherwise never count as missed.
 //!
 //! A hypothetical order is filled by what trades at its price behind the whole quantity that was displayed there before it (cancels ahead
 //! do not help it), by a trade beyond its price, and when the other side of the book reaches it.
+//!
+//! What happens while the book is lost is not known: a quote that was followed then has no outcome and is dropped.
 
 use std::collections::VecDeque;
 
-use super::markout::MarkoutClock;
+use super::markout::{MarkoutClock, lateness};
 use super::quote_market::QuoteMarket;
 use crate::domain::{ClientOrderId, Price, PublicTrade, Qty, RunId, Side, Span, Symbol, Timestamp};
 use crate::protocol::{FillFacts, FillSampleRecord, QuoteOption};
@@ -49,6 +52,8 @@ impl FollowedQuote {
 #[derive(Debug, Clone, PartialEq)]
 struct Open {
     quote: FollowedQuote,
+    /// A real order that is still out.
+    real: bool,
     ahead: Qty,
     left: Qty,
     until: Timestamp,
@@ -111,7 +116,7 @@ impl ShadowQuotes {
         }
         let until = quote.at + Span::from_nanos((quote.facts.horizon_secs * 1e9) as i64);
         self.due = self.due.min(until);
-        self.open.push(Open { ahead: quote.ahead, left: quote.qty, until, quote });
+        self.open.push(Open { real: quote.id.is_some(), ahead: quote.ahead, left: quote.qty, until, quote });
     }
 
     pub fn on_trade(&mut self, now: Timestamp, trade: &PublicTrade) {
@@ -124,6 +129,7 @@ impl ShadowQuotes {
     /// The book's best prices: an order that the other side reaches has been met.
     pub fn on_touch(&mut self, now: Timestamp, bid: Price, ask: Price) {
         let met = |open: &Open| match open.quote.side {
+            _ if open.real => false,
             Side::Buy => ask <= open.quote.price,
             Side::Sell => bid >= open.quote.price,
         };
@@ -143,6 +149,24 @@ impl ShadowQuotes {
         }
     }
 
+    /// Real orders that are over by the venue's word go on as hypothetical ones.
+    pub fn end_own(&mut self, is_over: impl Fn(ClientOrderId) -> bool) {
+        for open in self.open.iter_mut().filter(|open| open.real) {
+            open.real = !open.quote.id.is_some_and(&is_over);
+        }
+    }
+
+    /// The book is lost: what was followed has no outcome.
+    pub fn lose(&mut self) {
+        self.open.clear();
+    }
+
+    /// What is still before a real order of ours at its price, at most; `None` when it is not followed.
+    #[must_use]
+    pub fn ahead_of(&self, id: ClientOrderId) -> Option<Qty> {
+        self.open.iter().find(|open| open.quote.id == Some(id)).map(|open| open.ahead)
+    }
+
     #[must_use]
     pub fn has_open(&self) -> bool {
         !self.open.is_empty()
@@ -153,13 +177,14 @@ impl ShadowQuotes {
         now.nanos() >= self.due.nanos()
     }
 
-    /// Ends what is over and looks at the mid where it is waited for; without a mid it waits on. `stopping`: nothing is waited for.
+    /// Ends what is over and looks at the mid where it is waited for; without a mid it waits as long as one would still do. `stopping`:
+    /// nothing is waited for.
     pub fn on_time(&mut self, now: Timestamp, mid: Option<Price>, stopping: bool, out: &mut Vec<FillSampleRecord>) {
-        let Some(mid) = mid else { return };
-        while let Some(at) = self.open.iter().position(|open| now >= open.until) {
+        while let Some(at) = self.open.iter().position(|open| open.is_over(now, mid)) {
             let open = self.open.swap_remove(at);
-            let moved = against_bps(open.quote.side.opposite(), open.quote.mid, mid, open.quote.price);
-            out.push(FillSampleRecord { missed_move_bps: Some(moved), ..self.sample(&open.quote) });
+            let seen = mid.filter(|_| !open.is_late(now));
+            let moved = seen.map(|mid| against_bps(open.quote.side.opposite(), open.quote.mid, mid, open.quote.price));
+            out.push(FillSampleRecord { missed_move_bps: moved, ..self.sample(&open.quote) });
         }
         for settling in &mut self.settling {
             settling.clock.on_mid(now, mid);
@@ -216,23 +241,33 @@ impl ShadowQuotes {
 }
 
 impl Open {
+    fn is_over(&self, now: Timestamp, mid: Option<Price>) -> bool {
+        now >= self.until && (mid.is_some() || self.is_late(now))
+    }
+
+    /// A mid of now is not that of its end.
+    fn is_late(&self, now: Timestamp) -> bool {
+        now > self.until + lateness(self.until.since(self.quote.at))
+    }
+
     fn is_filled_by(&mut self, trade: &PublicTrade) -> bool {
         let (beyond, taken_from) = match self.quote.side {
             Side::Buy => (trade.price < self.quote.price, trade.buyer_is_maker),
             Side::Sell => (trade.price > self.quote.price, !trade.buyer_is_maker),
         };
         if beyond {
-            return true;
+            self.ahead = Qty::ZERO;
+            return !self.real;
         }
         if trade.price != self.quote.price || !taken_from {
             return false;
         }
         let behind = trade.qty - self.ahead;
         self.ahead = if behind.is_positive() { Qty::ZERO } else { self.ahead - trade.qty };
-        if behind.is_positive() {
+        if behind.is_positive() && !self.real {
             self.left -= behind;
         }
-        !self.left.is_positive()
+        !self.real && !self.left.is_positive()
     }
 }
 
@@ -339,6 +374,59 @@ mod tests {
     }
 
     #[test]
+    fn only_its_real_fills_fill_an_order_that_is_out() {
+        let id = ClientOrderId { run: RunId(1), sequence: 4 };
+        let mut quotes = quotes();
+        quotes.follow(joined(Side::Buy, Some(id)));
+        assert_eq!(quotes.ahead_of(id).map(|qty| qty.to_string()), Some("2".into()));
+        quotes.on_trade(at(10), &trade("100", "1.5", true));
+        assert_eq!(quotes.ahead_of(id).map(|qty| qty.to_string()), Some("0.5".into()));
+        // 0.4 of what trades here is ours, and told by our own fill; it is not counted twice.
+        quotes.on_trade(at(20), &trade("100", "0.9", true));
+        quotes.on_own_fill(id, at(20), "0.4".parse().unwrap());
+        quotes.on_trade(at(30), &trade("100", "0.7", true));
+        quotes.on_trade(at(40), &trade("99.99", "5", true));
+        quotes.on_touch(at(50), price("99"), price("100"));
+        assert_eq!(quotes.ahead_of(id), Some(Qty::ZERO));
+        let sample = ended(&mut quotes, 10_000, "100.02").remove(0);
+        assert!(sample.own && !sample.filled() && !quotes.has_open(), "four tenths are not an order: {sample:?}");
+    }
+
+    #[test]
+    fn an_order_of_ours_that_ended_goes_on_with_what_was_left() {
+        let id = ClientOrderId { run: RunId(1), sequence: 4 };
+        let mut quotes = quotes();
+        quotes.follow(joined(Side::Buy, Some(id)));
+        quotes.on_own_fill(id, at(50), "0.4".parse().unwrap());
+        quotes.end_own(|_| false);
+        quotes.on_trade(at(60), &trade("100", "9", true));
+        quotes.end_own(|ended| ended == id);
+        quotes.on_trade(at(70), &trade("100", "0.5", true));
+        assert!(quotes.has_open(), "0.6 were left");
+        quotes.on_trade(at(80), &trade("100", "0.1", true));
+        assert!(!quotes.has_open());
+    }
+
+    #[test]
+    fn what_was_followed_while_the_book_was_lost_has_no_outcome() {
+        let mut quotes = quotes();
+        quotes.follow(joined(Side::Buy, None));
+        quotes.lose();
+        assert!(!quotes.has_open() && quotes.is_free() && ended(&mut quotes, 60_000, "90").is_empty());
+        // A miss that no mid came for in time (ten seconds and one more) is a miss with an unknown move.
+        let mut out = Vec::new();
+        for (ms, ends) in [(11_000, false), (11_001, true)] {
+            quotes.follow(joined(Side::Buy, None));
+            quotes.on_time(at(ms), None, false, &mut out);
+            assert_eq!((quotes.has_open(), out.len()), (!ends, usize::from(ends)), "{ms}");
+            quotes.lose();
+        }
+        assert!(!out[0].filled() && out[0].missed_move_bps.is_none());
+        quotes.follow(joined(Side::Buy, None));
+        assert_eq!(ended(&mut quotes, 11_001, "90")[0].missed_move_bps, None);
+    }
+
+    #[test]
     fn turns_pass_and_memory_is_bounded() {
         let mut quotes = quotes();
         let mut kinds = Vec::new();
@@ -350,6 +438,7 @@ mod tests {
         for n in 0..100_i64 {
             let id = ClientOrderId { run: RunId(1), sequence: n as u64 };
             (0..9).for_each(|_| quotes.follow(FollowedQuote { at: at(n), ..joined(Side::Buy, Some(id)) }));
+            quotes.end_own(|_| true);
             quotes.on_trade(at(n), &trade("99", "1", true));
             ended(&mut quotes, n, "100");
             assert!(quotes.open.len() <= MOST_OPEN && quotes.settling.len() <= MOST_SETTLING + MOST_OPEN);
