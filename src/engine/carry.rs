@@ -81,6 +81,7 @@ struct State<'a> {
     ladder: Option<&'a Ladder>,
     fx: &'a FxMarks,
     guard: &'a Guard,
+    runs: Vec<RunId>,
 }
 
 impl Engine {
@@ -102,8 +103,12 @@ impl Engine {
             ladder: self.ladder.clone(),
             fx: self.fx.clone(),
             guard: self.guard.clone(),
-            runs: self.earlier_runs.iter().copied().chain([self.run]).collect(),
+            runs: self.runs(),
         }
+    }
+
+    fn runs(&self) -> Vec<RunId> {
+        self.earlier_runs.iter().copied().chain([self.run]).collect()
     }
 
     /// The trading state as it is to be kept now; `None` while the one that was kept did not read: it must not be overwritten.
@@ -147,6 +152,7 @@ impl Engine {
             ladder: self.ladder.as_ref(),
             fx: &self.fx,
             guard: &self.guard,
+            runs: self.runs(),
         }
     }
 
