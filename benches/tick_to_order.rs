@@ -282,7 +282,9 @@ impl Trader {
 }
 
 fn placed(effects: &[Effect]) -> u64 {
-    effects.iter().filter(|effect| matches!(effect, Effect::Send(Request::Place { .. }))).count() as u64
+    let places =
+        |effect: &&Effect| matches!(effect, Effect::Send(Request::Place { .. } | Request::PlaceList { .. } | Request::Replace { .. }));
+    effects.iter().filter(places).count() as u64
 }
 
 /// Plays laps until `frames` were measured.
