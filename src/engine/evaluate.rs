@@ -152,9 +152,14 @@ impl Engine {
             return Ok(percent(allowance.equity_percent / self.settings.symbols.len().max(1) as f64));
         }
         let limits = &self.settings.limits;
-        let wanted = percent(self.settings.decision.position_percent).min(limits.max_order_notional);
+        let desk = self.desks.get(&symbol);
+        // An order of just the largest size by the bid would be refused when it takes.
+        let touch = desk.and_then(|desk| desk.touch()).ok_or(Refusal::NoPrice)?;
+        let dearer = touch.ask.shifted(self.settings.execution.taker_collar_bps).distance_bps(touch.bid);
+        let largest = limits.max_order_notional - limits.max_order_notional.at_rate(dearer);
+        let wanted = percent(self.settings.decision.position_percent).min(largest);
         let scale = &self.settings.time_scale;
-        let bar_sigma = self.desks.get(&symbol).and_then(|desk| desk.market.volatility_bps());
+        let bar_sigma = desk.and_then(|desk| desk.market.volatility_bps());
         let (target, stop) = scale.bracket(bar_sigma.unwrap_or(0.0));
         let prospect = Prospect {
             equity,

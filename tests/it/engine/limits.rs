@@ -111,3 +111,20 @@ fn a_limit_changes_by_command_and_outlives_the_process() {
     let waits = desk.session.engine.view().limits.iter().any(|limit| limit.pending.is_some());
     assert!(waits, "what waits goes on waiting");
 }
+
+#[test]
+fn an_order_of_the_largest_size_is_not_refused_for_what_taking_it_costs() {
+    let mut settings = wide();
+    settings.decision.position_percent = 50.0;
+    settings.limits.max_cluster_exposure_bps = None;
+    settings.limits.max_portfolio_volatility_bps = None;
+    settings.exploration = None;
+    settings.maker.enabled = false;
+    let largest: Money = settings.limits.max_order_notional;
+    let mut desk = Desk::with(7, settings, ModelRole::Champion);
+    desk.run(120);
+    let refused = refusals(&desk).into_iter().filter(|r| matches!(r, Refusal::OrderNotional { .. })).count();
+    let sizes: Vec<Money> = desk.openings().iter().map(|o| o.kind.price().unwrap().notional(o.qty).unwrap()).collect();
+    assert!(refused == 0 && sizes.len() > 3, "{refused} refused, {sizes:?}");
+    assert!(sizes.iter().any(|size| size.to_f64() > largest.to_f64() * 0.99), "as large as may be: {sizes:?}");
+}
