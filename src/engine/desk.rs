@@ -17,6 +17,8 @@ pub(super) struct Desk {
     pub dust_cost: Money,
     /// When its sale was tried last.
     pub swept: Option<Timestamp>,
+    /// How often since then without a fill: each doubles the pause.
+    pub sweeps: u32,
     /// When a snapshot of the book was asked for last.
     pub snapshot_asked: Timestamp,
     /// What quotes here would meet, and what they cost.
@@ -35,6 +37,7 @@ impl Desk {
             dust_qty: Qty::ZERO,
             dust_cost: Money::ZERO,
             swept: None,
+            sweeps: 0,
             quoting: Quoting::new(symbol),
             losing_since: None,
             snapshot_asked: Timestamp::EPOCH,

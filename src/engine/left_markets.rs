@@ -21,30 +21,37 @@ impl Engine {
             if self.desks.contains_key(&symbol) || !qty.is_positive() {
                 continue;
             }
-            let Some((asset, postings)) = self.ledger.write_off(self.now, symbol, self.settings.quote, qty) else { continue };
-            *self.foreign.entry(asset).or_default() += qty;
-            self.realised -= cost;
-            out.push(Effect::Persist(Box::new(Record::Postings(postings))));
-            let quote = self.settings.quote;
-            let text = format!(
-                "{symbol} is no longer among the symbols: {qty} {asset}, which cost {cost} {quote}, are written off and stay on the account"
-            );
-            self.alert(Severity::Warning, text, out);
+            self.write_off(symbol, qty, cost, "is no longer among the symbols", out);
         }
+    }
+
+    fn write_off(&mut self, symbol: Symbol, qty: Qty, cost: Money, why: &str, out: &mut Vec<Effect>) {
+        let quote = self.settings.quote;
+        let Some((asset, postings)) = self.ledger.write_off(self.now, symbol, quote, qty) else { return };
+        *self.foreign.entry(asset).or_default() += qty;
+        self.realised -= cost;
+        out.push(Effect::Persist(Box::new(Record::Postings(postings))));
+        let text = format!("{symbol} {why}: {qty} {asset}, which cost {cost} {quote}, are written off and stay on the account");
+        self.alert(Severity::Warning, text, out);
     }
 
     /// After the venue has stated its markets: which of ours are not among them.
     pub(super) fn name_unknown_markets(&mut self, out: &mut Vec<Effect>) {
         let unknown: Vec<Symbol> = self.desks.iter().filter(|(_, desk)| desk.instrument.is_none()).map(|(symbol, _)| *symbol).collect();
         for symbol in unknown {
-            let Some(desk) = self.desks.get(&symbol) else { continue };
+            let Some(desk) = self.desks.get_mut(&symbol) else { continue };
             let held = desk.trade.is_some() || self.orders.live_of(symbol).next().is_some();
-            let next = match (held, desk.dust_qty.is_positive()) {
-                (true, _) => "a position or an order there is NOT managed and nothing new is opened: look at the venue",
-                (false, true) => {
-                    "a rest is held there that has no price, and nothing new is opened: take it out of the symbols and start again"
-                }
-                (false, false) => "the other markets go on without it: take it out of the symbols and start again",
+            if !held && desk.dust_qty.is_positive() {
+                // A rest without a price would make the equity unknown, and with it every loss limit.
+                let (qty, cost) = (std::mem::take(&mut desk.dust_qty), std::mem::take(&mut desk.dust_cost));
+                self.write_off(symbol, qty, cost, "is unknown to the venue", out);
+                self.dirty = true;
+            }
+            let next = if held {
+                "a position or an order there is NOT managed, the equity is unknown, and so no loss limit holds; nothing new is opened: look at \
+                 the venue"
+            } else {
+                "the other markets go on without it: take it out of the symbols and start again"
             };
             self.alert(Severity::Critical, format!("the venue does not know the market {symbol}; {next}"), out);
         }

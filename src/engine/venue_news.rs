@@ -169,6 +169,7 @@ impl Engine {
                     let cost = desk.dust_cost.share(fill.qty.min(desk.dust_qty), desk.dust_qty);
                     desk.dust_qty -= fill.qty;
                     desk.dust_cost -= cost;
+                    desk.sweeps = 0;
                     let settled = Money::from_quote(fill.price.notional(fill.qty).unwrap_or(Money::ZERO).to_quote());
                     self.realised += settled - cost - fee_value;
                 }
@@ -189,7 +190,7 @@ impl Engine {
     /// A commission in an asset that is neither traded nor priced here was paid with coins that are not ours to count.
     fn is_foreign_fee(&self, fill: &VenueFill, instrument: &Instrument) -> bool {
         let known = [instrument.base, instrument.quote, self.settings.quote].contains(&fill.fee_asset);
-        !known && self.symbol_of(fill.fee_asset).is_none()
+        !known && !fill.fee.is_zero() && self.symbol_of(fill.fee_asset).is_none()
     }
 
     /// The fill as the ledger books it.
@@ -212,7 +213,7 @@ impl Engine {
 
     /// A commission in quote money; unknown (and said so) for an asset without a mark.
     fn fee_value(&mut self, fill: &VenueFill, out: &mut Vec<Effect>) -> Money {
-        if fill.fee_asset == self.settings.quote {
+        if fill.fee_asset == self.settings.quote || fill.fee.is_zero() {
             return Money::from_quote(fill.fee);
         }
         let base = self.instrument(fill.symbol).map(|i| i.base);

@@ -12,6 +12,7 @@ use crate::trading::risk::approve;
 const STEPS_MAX: usize = 8;
 /// Between two tries to sell what trades left behind.
 const SWEEP_PAUSE: Span = Span::from_secs(60);
+const SWEEP_DOUBLINGS: u32 = 6;
 
 impl Engine {
     /// Does what the trade wants now. Returns the refusal that stopped its first order, if one did.
@@ -308,9 +309,12 @@ impl Engine {
         let Some(desk) = self.desks.get_mut(&symbol).filter(|desk| self.met && desk.trade.is_none()) else { return };
         let (Some(instrument), Some(touch)) = (desk.instrument.as_ref(), desk.touch()) else { return };
         let qty = instrument.tradable(desk.dust_qty, touch.bid);
-        let is_due = desk.swept.is_none_or(|swept| self.now.since(swept) >= SWEEP_PAUSE);
-        if qty.is_positive() && is_due && self.orders.live_of(symbol).next().is_none() {
-            desk.swept = Some(self.now);
+        // What the books do not explain may be the last sweep.
+        let explained = self.mismatch_since.is_none();
+        let pause = SWEEP_PAUSE.times(1 << desk.sweeps.saturating_sub(1).min(SWEEP_DOUBLINGS));
+        let is_due = desk.swept.is_none_or(|swept| self.now.since(swept) >= pause);
+        if qty.is_positive() && explained && is_due && self.orders.live_of(symbol).next().is_none() {
+            (desk.swept, desk.sweeps) = (Some(self.now), desk.sweeps.saturating_add(1));
             let reference = reference(Some(touch), Some(touch), Side::Sell, true);
             self.reduce(symbol, qty, OrderKind::Market, Purpose::Exit, reference, out);
         }

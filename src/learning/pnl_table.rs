@@ -193,7 +193,7 @@ pub struct PnlTable {
 struct Booked {
     at: Timestamp,
     symbol: Symbol,
-    /// `None`: coins that were taken out, which is no trade.
+    /// `None`: coins that were taken out or written off, which is no trade.
     role: Option<Role>,
     volume: Money,
     /// What the position changes by, and what that cost (negative: brought).
@@ -400,15 +400,15 @@ fn booked(lines: &[PostingRecord], symbol: Symbol, quote: Asset, fills: &BTreeMa
         -lines.iter().filter(of).map(|line| line.amount).sum::<Qty>()
     };
     let (base_in, quote_in) = (trading(false), Money::from_quote(trading(true)));
-    let taken_out = lines.iter().any(|line| line.account == Account::Capital);
+    let no_trade = lines[0].trade_id.is_none();
     let base = lines.iter().find(|l| l.account == Account::Trading(symbol) && l.asset != quote).map(|l| l.asset);
     let fill = lines[0].trade_id.and_then(|id| fills.get(&(symbol, id)));
     let price = fill.map_or_else(|| price_of(quote_in, base_in), |fill| fill.fill.price);
     let mut booked = Booked {
         at: lines[0].at,
         symbol,
-        role: (!taken_out).then(|| fill.map_or(Role::Taker, |fill| fill.fill.role)),
-        volume: if taken_out { Money::ZERO } else { quote_in.abs() },
+        role: (!no_trade).then(|| fill.map_or(Role::Taker, |fill| fill.fill.role)),
+        volume: if no_trade { Money::ZERO } else { quote_in.abs() },
         change: base_in,
         value: -quote_in,
         fee: Money::ZERO,

@@ -138,7 +138,9 @@ impl Ledger {
     /// What is left of a market's coins is given up: as if sold for nothing. `None` when the market was never traded. Gives the coin.
     pub fn write_off(&mut self, at: Timestamp, symbol: Symbol, quote: Asset, qty: Qty) -> Option<(Asset, Vec<PostingRecord>)> {
         let trading = Account::Trading(symbol);
-        let asset = self.sums.keys().find(|(account, asset)| *account == trading && *asset != quote).map(|(_, asset)| *asset)?;
+        // The quote may have been another one when it was traded.
+        let is_base = |asset: &Asset| *asset != quote && symbol.as_str().starts_with(asset.as_str());
+        let asset = self.sums.keys().find(|(account, asset)| *account == trading && is_base(asset)).map(|(_, asset)| *asset)?;
         Some((asset, self.post(at, None, &[(Account::Venue, asset, -qty), (trading, asset, qty)])))
     }
 

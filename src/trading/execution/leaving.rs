@@ -50,10 +50,11 @@ impl Trade {
                 return Step::Cancel(guard.by);
             }
             // A target may be selling at this moment. Where others' coins lie beside ours, a whole sale in its place would sell of theirs.
-            if !scene.alone && guard.target.is_some() && self.stop_seen.is_none() {
+            let shared = !scene.alone && guard.target.is_some() && self.stop_seen.is_none();
+            if shared && (ready || first) {
                 return Step::Cancel(guard.by);
             }
-            if ready || first {
+            if !shared && (ready || first) {
                 return Step::Replace { old: guard.by, qty };
             }
         }

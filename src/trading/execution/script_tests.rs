@@ -293,6 +293,32 @@ fn beside_the_coins_of_others_a_target_is_ended_before_its_coins_are_sold() {
 }
 
 #[test]
+fn a_guard_that_is_placed_while_sales_are_refused_stays_until_the_next_try() {
+    let mut desk = Desk::holding();
+    desk.alone = false;
+    desk.trade.request_exit(ExitReason::Signal);
+    desk.see(1_000, "100").canceled(3, 1_010);
+    // Sales are refused, guards are taken.
+    for ms in (1_020..60_000).step_by(20) {
+        let before = desk.sequence;
+        desk.see(ms, "100");
+        if let Some(sale) = (before + 1..=desk.sequence).find(|n| desk.orders.get(id(*n)).is_some_and(|o| o.purpose == Purpose::Exit)) {
+            desk.trade.exit_refused();
+            desk.canceled(sale, ms);
+        }
+        let cancelled: Vec<u64> =
+            desk.orders.live().filter(|o| o.state == crate::protocol::OrderState::CancelSent).map(|o| o.new.id.sequence).collect();
+        for sequence in cancelled {
+            desk.canceled(sequence, ms);
+        }
+    }
+    let (guards, sales) = (tries(&desk, "target"), tries(&desk, "exit"));
+    let ended = desk.steps.iter().filter(|step| step.contains(" cancel ")).count();
+    assert!(!guards.is_empty() && sales.len() > 4, "{:?}", desk.steps);
+    assert!(ended <= sales.len(), "{ended} guards ended for {} sales: {:?}", sales.len(), desk.steps);
+}
+
+#[test]
 fn a_stop_is_the_venues_to_act_on() {
     let mut desk = Desk::holding();
     desk.see(1_000, "99.5").see(1_500, "99.4").expired(3).fill(4, "1", "99.45").see(1_600, "99.4");

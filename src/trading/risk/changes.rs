@@ -91,10 +91,8 @@ impl LimitChanges {
             self.made.retain(|known| known.name != change.name);
             self.made.push(*change);
         }
-        for waiting in &later.waiting {
-            self.keep(waiting.name);
-            self.waiting.push(*waiting);
-        }
+        // That book heeded this one when it began: a wish that waits here and not there was withdrawn, or has been said over.
+        self.waiting.clone_from(&later.waiting);
     }
 
     /// A person wants `name` at `value`. `confirmed`: the word was typed.

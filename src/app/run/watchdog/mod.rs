@@ -232,6 +232,8 @@ impl Watch {
         for &symbol in &self.guarded.symbols {
             let open = match client.open_orders(symbol).await {
                 Ok(open) => open.ours,
+                // Nothing rests in a market that is not there.
+                Err(error) if error.is_unknown_market() => continue,
                 Err(error) => {
                     found = alarm.trouble(&error);
                     continue;
