@@ -70,7 +70,8 @@ fn stored(folder: &Path, desk: &Desk) {
     let scope = Scope { mode: Mode::Demo, venue: "here".to_owned(), account: "me".to_owned() };
     let store = Store::open(&folder.join("live.redb"), &Identity { kind: FileKind::Demo, scope }).unwrap();
     let writer = Writer::start(store, RunId(1), |_| {}).unwrap();
-    let ticket = writer.handle().append(Vec::new(), desk.records(), true).unwrap();
+    let state = desk.session.engine.carry().map(Record::Carry);
+    let ticket = writer.handle().append(Vec::new(), desk.records().into_iter().chain(state).collect(), true).unwrap();
     assert!(writer.handle().wait(ticket, Duration::from_secs(20)));
     writer.stop().unwrap();
 }
