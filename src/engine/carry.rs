@@ -176,8 +176,6 @@ impl Engine {
         for (symbol, dust_qty, dust_cost, last_exit) in snapshot.desks {
             if let Some(desk) = self.desks.get_mut(&symbol) {
                 (desk.dust_qty, desk.dust_cost, desk.last_exit) = (dust_qty, dust_cost, last_exit);
-                // The last run may have swept a moment before it ended.
-                desk.swept = Some(self.now);
             }
         }
         for trade in snapshot.trades {
