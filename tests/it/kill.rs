@@ -200,8 +200,8 @@ fn a_killed_trader_finds_its_orders_and_money_again_and_leaves_nothing_unguarded
     first.kill().unwrap();
     first.wait().unwrap();
     let (mut holding, mut exposed, mut caught, mut trades) = (0, 0, 0, 0);
-    // Few kills are compared one by one, many in tens.
-    let together = if kills < 20 { 1 } else { 10 };
+    // Compared in tens, and at the end.
+    let together = kills.clamp(1, 10);
     for kill in 1..=kills {
         // Short lives end in the start-up and its reconciliation, long ones among open trades.
         let guards = desk.life(Duration::from_millis(300 + dice.below(8_000)));
@@ -215,7 +215,7 @@ fn a_killed_trader_finds_its_orders_and_money_again_and_leaves_nothing_unguarded
         assert!(!between || guards.changed_ago_ms < 1_000, "kill {kill}: nobody guards {guards:?}");
         if kill % together == 0 {
             // After many starts in a minute the exchange's request limit makes the next one wait for the minute's end.
-            let (seen, told) = desk.settle(kill, if together > 1 { "75s" } else { "12s" });
+            let (seen, told) = desk.settle(kill, "75s");
             println!("{told}");
             trades = seen;
         }
