@@ -69,6 +69,15 @@ impl Instrument {
         self.sellable(if self.max_qty.is_positive() { qty.min(self.max_qty) } else { qty }, price)
     }
 
+    /// The smallest order at `price`; `None` for a price that is none.
+    #[must_use]
+    pub fn least(&self, price: Price) -> Option<Qty> {
+        let wanted = self.min_notional.buys_at(price).max(self.min_qty).floor_to(self.step);
+        // Rounded down twice: at most two steps are missing.
+        let grain = self.step.max(Qty::from_raw(1));
+        [wanted, wanted + grain, wanted + grain + grain].into_iter().find(|qty| self.sellable(*qty, price).is_positive())
+    }
+
     /// What can be sold of `qty` in as many orders as it takes: the rest is dust.
     #[must_use]
     pub fn sellable(&self, qty: Qty, price: Price) -> Qty {
@@ -129,5 +138,16 @@ mod tests {
         let huge: Qty = "9000.000019".parse().unwrap();
         assert_eq!([btc.tradable(huge, price), btc.sellable(huge, price)].map(|qty| qty.to_string()), ["9000", "9000.00001"]);
         assert_eq!(btc.sellable("0.00008".parse().unwrap(), price), Qty::ZERO);
+    }
+
+    #[test]
+    fn the_smallest_order_is_tradable_and_a_step_less_is_not() {
+        let btc = btc();
+        for price in ["60000", "61237.63", "5", "0.01", "99999999"] {
+            let price: Price = price.parse().unwrap();
+            let least = btc.least(price).unwrap();
+            assert_eq!((btc.tradable(least, price), btc.tradable(least - btc.step, price)), (least, Qty::ZERO), "{price}");
+        }
+        assert_eq!(btc.least(Price::ZERO), None);
     }
 }

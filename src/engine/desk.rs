@@ -6,6 +6,9 @@ use crate::market::MarketState;
 use crate::trading::execution::{Touch, Trade};
 use crate::trading::risk::executable_price;
 
+/// Levels a side that count as visible to a large order.
+pub(super) const VISIBLE_LEVELS: usize = 5;
+
 #[derive(Debug)]
 pub(super) struct Desk {
     pub market: MarketState,
@@ -54,6 +57,12 @@ impl Desk {
         let book = self.market.book();
         let (bid, ask) = (book.best_bid()?.price, book.best_ask()?.price);
         (bid < ask).then_some(Touch { bid, ask })
+    }
+
+    /// Quantity of the best bids of the fed book: what a large sale is cut by. Zero while there is none.
+    pub fn visible_bids(&self) -> Qty {
+        let book = self.market.book();
+        if book.is_fed() { book.bid_levels().take(VISIBLE_LEVELS).map(|level| level.qty).sum() } else { Qty::ZERO }
     }
 
     /// What `qty` of it is worth a piece: the price at which all of it could be sold now, or the last price while there is no book.

@@ -1,8 +1,7 @@
 //! At each mark: which limits are at their end, and what is done about it.
 
 use super::Engine;
-use super::usage::Held;
-use crate::domain::{ExitReason, Money, Symbol};
+use crate::domain::{ExitReason, Symbol};
 use crate::protocol::{Action, Effect, HealthVerdict, LimitName, LimitValue, RungReason, Severity};
 use crate::trading::risk::{Cause, Stop};
 
@@ -39,7 +38,7 @@ const AT_ITS_END: &[LimitName] = &[
 ];
 
 /// Limits of single markets: each market is watched for itself, and what is done concerns only those that are beyond them.
-const OF_MARKETS: &[LimitName] = &[
+pub(super) const OF_MARKETS: &[LimitName] = &[
     LimitName::MaxPositionNotional,
     LimitName::MaxSpreadBps,
     LimitName::MaxDataAgeMs,
@@ -105,7 +104,7 @@ impl Engine {
         self.act(Cause::Limit(name), &format!(" ({})", measured.join(", ")), Some(&trips), out);
     }
 
-    fn is_beyond(&self, name: LimitName, value: LimitValue) -> bool {
+    pub(super) fn is_beyond(&self, name: LimitName, value: LimitValue) -> bool {
         let Some(limit) = self.settings.limits.get(name) else { return false };
         match (value, limit) {
             (LimitValue::Money(a), LimitValue::Money(b)) | (LimitValue::MoneySeconds(a), LimitValue::MoneySeconds(b)) => far(name, a, b),
@@ -141,40 +140,6 @@ impl Engine {
 
     fn measured_in(&self, name: LimitName, symbol: Symbol) -> Option<LimitValue> {
         self.desks.get(&symbol).and_then(|desk| self.market_usage(name, desk))
-    }
-
-    /// Leaves whole positions, the largest part of the excess first, until what stays is within the limit; those that are leaving already
-    /// count as gone.
-    fn reduce_to(&mut self, name: LimitName, out: &mut Vec<Effect>) {
-        let Some(mut kept) = self.holdings() else { return };
-        let trade_of =
-            |engine: &Self, symbol: &Symbol| engine.desks.get(symbol).and_then(|desk| desk.trade.as_ref()).map(|t| t.is_leaving());
-        kept.retain(|(symbol, _)| trade_of(self, symbol) != Some(true));
-        if OF_MARKETS.contains(&name) {
-            // One odd mark of another market sells nothing there.
-            let watch = self.guard.watches.of(name);
-            kept.retain(|(symbol, _)| watch.holds_in(*symbol));
-        }
-        let mut leaving = Vec::new();
-        while self.size_of(name, &kept).is_some_and(|value| self.is_beyond(name, value)) {
-            let part = |(symbol, value): &(Symbol, Money)| (self.part_of(name, *symbol, *value, &kept), std::cmp::Reverse(*symbol));
-            let candidates = kept.iter().filter(|(symbol, _)| trade_of(self, symbol).is_some());
-            let Some(largest) = candidates.max_by_key(|held| part(held)).map(|(symbol, _)| *symbol) else { break };
-            kept.retain(|(symbol, _)| *symbol != largest);
-            leaving.push(largest);
-        }
-        if !leaving.is_empty() {
-            self.flatten(Some(&leaving), ExitReason::RiskLimit, out);
-        }
-    }
-
-    /// How much of an excess one position is.
-    fn part_of(&self, name: LimitName, symbol: Symbol, value: Money, kept: &Held) -> (Money, Money) {
-        match name {
-            LimitName::MaxClusterExposureBps => (self.cluster_value(symbol, kept), value),
-            LimitName::MaxHeatBps => (self.heat_of(symbol).unwrap_or(Money::ZERO), value),
-            _ => (value, value),
-        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! *Takes / gives*: `apply(stamp, event, &mut effects)`; `next_deadline`, `snapshot`, `fingerprint`, `view` to look at it.
 //! Reading order: `settings`, `desk` (one market), `market_news`, `quotes` (fill facts, advice, order costs), `evaluate` (a bar closes:
 //! decide), `work` (drive a trade), `quote_orders` (buy and sell by advice), `venue_news`, `commands`, `books` (equity and P&L), `exposure`,
-//! `usage` (how far each limit is used), `enforce` (what is done at one), `limits` (shown and changed), `guard` (what they remember),
+//! `usage` (how far each limit is used), `enforce` (what is done at one), `reducing` (how much is sold), `limits` (shown and changed), `guard` (what they remember),
 //! `ladder` (going live gradually), `carry` (what survives a restart), `view`.
 //!
 //! Invariants
@@ -39,6 +39,7 @@ mod limits;
 mod market_news;
 mod quote_orders;
 mod quotes;
+mod reducing;
 mod settings;
 mod usage;
 mod venue_news;

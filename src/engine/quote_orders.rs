@@ -106,8 +106,20 @@ impl Engine {
         }
     }
 
-    /// What a trade's change of phase means for its parent orders.
-    pub(super) fn note_phases(&mut self, symbol: Symbol, (before, after): (Phase, Phase)) {
+    /// A part that is sold while the rest is held is a parent order of its own.
+    pub(super) fn begin_part(&mut self, symbol: Symbol, qty: Qty) {
+        let Some(trade) = self.desks.get(&symbol).and_then(|d| d.trade.as_ref()).filter(|trade| trade.keeps().is_some()) else { return };
+        let decision = trade.decision;
+        if !self.cost_is_open(symbol, Side::Sell) {
+            self.cost_decided(symbol, Side::Sell, ParentPurpose::Exit, qty, decision, None);
+        }
+    }
+
+    /// What a trade's change of phase, or the end of a part of it, means for its parent orders.
+    pub(super) fn note_phases(&mut self, symbol: Symbol, (before, kept): (Phase, Option<Qty>), (after, keeps): (Phase, Option<Qty>)) {
+        if kept.is_some() && keeps.is_none() {
+            self.cost_finished(symbol, Side::Sell);
+        }
         if before == after {
             return;
         }

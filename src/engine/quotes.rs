@@ -4,7 +4,7 @@
 //! `advise` and tells the life of each parent order: `cost_decided`, `cost_child_sent`, `cost_fill`, `cost_finished`.
 
 use super::Engine;
-use super::desk::Desk;
+use super::desk::{Desk, VISIBLE_LEVELS};
 use crate::domain::{ClientOrderId, Instrument, MarketData, MarketUpdate, Money, Price, Qty, RunId, Side, Span, Symbol, Timestamp};
 use crate::market::OrderBook;
 use crate::protocol::{Effect, FillModelLearned, Mode, ParentPurpose, Record, Severity, VenueFill};
@@ -173,7 +173,7 @@ impl Engine {
     #[must_use]
     pub fn visible_depth(&self, symbol: Symbol, side: Side) -> Qty {
         let Some(book) = self.desks.get(&symbol).map(|desk| desk.market.book()) else { return Qty::ZERO };
-        let levels = if side == Side::Buy { book.asks(IMBALANCE_LEVELS) } else { book.bids(IMBALANCE_LEVELS) };
+        let levels = if side == Side::Buy { book.asks(VISIBLE_LEVELS) } else { book.bids(VISIBLE_LEVELS) };
         levels.iter().map(|level| level.qty).sum()
     }
 

@@ -20,7 +20,7 @@ impl Engine {
         let mut refused = None;
         for _ in 0..STEPS_MAX {
             let desk = self.desks.get_mut(&symbol)?;
-            let touch = desk.touch();
+            let (touch, visible_bids) = (desk.touch(), desk.visible_bids());
             let instrument = desk.instrument.as_ref()?;
             let Some(trade) = desk.trade.as_mut() else {
                 self.remove_strays(symbol, out);
@@ -29,11 +29,11 @@ impl Engine {
             };
             let (execution, maker) = (&self.settings.execution, &self.settings.maker);
             let alone = self.foreign.get(&instrument.base).is_none_or(|qty| !qty.is_positive());
-            let scene = Scene { now: self.now, touch, instrument, orders: &self.orders, rules: execution, maker, alone };
-            let phase = trade.phase;
+            let scene = Scene { now: self.now, touch, instrument, orders: &self.orders, rules: execution, maker, alone, visible_bids };
+            let before = (trade.phase, trade.keeps());
             let step = trade.drive(&scene);
-            let phases = (phase, trade.phase);
-            self.note_phases(symbol, phases);
+            let after = (trade.phase, trade.keeps());
+            self.note_phases(symbol, before, after);
             // Until the venue has stated the account, what was sent before the last stop may have sold it already.
             if !self.met && matches!(step, Step::Protect { .. } | Step::Replace { .. } | Step::SellNow { .. }) {
                 return refused;
@@ -56,11 +56,13 @@ impl Engine {
                 Step::QuoteExit { qty } => self.quote_exit(symbol, qty),
                 Step::Protect { qty, target, stop } => self.protect(symbol, qty, target, stop, out),
                 Step::Replace { old, qty } => {
+                    self.begin_part(symbol, qty);
                     if !self.replace(symbol, old, qty, out) {
                         return refused;
                     }
                 }
                 Step::SellNow { qty } => {
+                    self.begin_part(symbol, qty);
                     let reference = self.leaving_reference(symbol);
                     let id = self.reduce(symbol, qty, OrderKind::Market, Purpose::Exit, reference, out);
                     self.cost_child_sent(symbol, Side::Sell, id, qty, None, Span::ZERO);

@@ -33,6 +33,21 @@ impl MakerRules {
         times < self.max_requotes
     }
 
+    /// Whether `qty` is more than one child order may be against the visible quantity; not when nothing is known of the book.
+    #[must_use]
+    pub fn is_large(&self, qty: Qty, visible: Qty) -> bool {
+        slice(qty, visible, self.depth_share_percent) < qty
+    }
+
+    /// Between two parts of a large order.
+    #[must_use]
+    pub const fn part_pause_ms(&self) -> u32 {
+        match self.twap_ms.checked_div(self.twap_parts) {
+            Some(pause) => pause,
+            None => self.twap_ms,
+        }
+    }
+
     /// The children of an order against the visible quantity: one when it is small, a schedule in time when it is not. A part is never
     /// larger than the share of the book that one child may be, so a very large order becomes more parts than configured.
     #[must_use]
@@ -68,6 +83,8 @@ mod tests {
         let huge = rules.children(qty("95"), qty("100"), qty("0.1"));
         assert_eq!((huge.len(), huge.iter().map(|s| s.qty).max()), (10, Some(qty("9.5"))));
         assert_eq!(rules.children(qty("20"), Qty::ZERO, qty("0.1")).len(), 1, "an unknown book cuts nothing");
+        assert_eq!([("10", "100"), ("10.1", "100"), ("20", "0")].map(|(q, v)| rules.is_large(qty(q), qty(v))), [false, true, false]);
+        assert_eq!(rules.part_pause_ms(), 3_000);
     }
 
     #[test]

@@ -29,7 +29,7 @@ impl Trade {
         }
         if self.exit_request.is_none()
             && self.stop_seen.is_none()
-            && let Some(step) = self.guard(scene, cover)
+            && let Some(step) = self.drive_reduction(scene, cover).or_else(|| self.guard(scene, cover))
         {
             return step;
         }

@@ -13,6 +13,9 @@ impl Trade {
         if let Some(reason) = self.reason_to_leave(scene, cover) {
             return self.leave(scene, cover, reason);
         }
+        if let Some(step) = self.drive_reduction(scene, cover) {
+            return step;
+        }
         if let Some(step) = self.guard(scene, cover) {
             return step;
         }

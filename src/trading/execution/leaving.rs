@@ -1,5 +1,6 @@
 //! Leaving: every guard is replaced by a sale in one request; what had no guard is sold beside them. Without hurry (the clock, a forecast
-//! that turned) the position is offered first, as the target of its guard.
+//! that turned) the position is offered first, as the target of its guard, if the settings want that; and one that is large against the book
+//! is sold guard by guard, as it was bought, while the venue guards what waits.
 
 use super::protection::{Cover, slack};
 use super::trade::{Phase, Scene, Step, Touch, Trade};
@@ -14,11 +15,11 @@ impl Trade {
     pub(super) fn leave(&mut self, scene: &Scene, cover: &Cover, reason: ExitReason) -> Step {
         self.phase = Phase::Exiting { reason };
         self.exit_at = scene.touch;
-        self.last_sent = None;
+        (self.last_sent, self.keep) = (None, None);
         // What was refused so far were guards; leaving begins at its own pace.
         self.refusals = 0;
         self.requotes = 0;
-        let patient = scene.maker.enabled && scene.rules.offer_exits && matches!(reason, ExitReason::HoldLimit | ExitReason::Signal);
+        let patient = scene.maker.enabled && scene.rules.offer_exits && has_time(reason);
         let patience = Span::from_millis(i64::from(scene.rules.entry_deadline_ms));
         self.patient_until = patient.then(|| scene.now + patience);
         self.drive_exit(scene, cover, reason)
@@ -43,6 +44,7 @@ impl Trade {
         let held = self.held();
         let ready = self.quiet_for(scene.now, self.exit_pause_ms(scene.rules));
         let first = self.last_sent.is_none() || self.refusals == 0;
+        let waits = self.sells_in_parts(scene, reason) && !self.quiet_for(scene.now, scene.maker.part_pause_ms());
         for guard in cover.guards.iter().filter(|g| !g.awaited && g.purpose != super::Purpose::Exit) {
             let qty = scene.instrument.tradable(guard.claimed.min(held), price);
             if !qty.is_positive() {
@@ -51,6 +53,9 @@ impl Trade {
             }
             // A target may be selling at this moment. Where others' coins lie beside ours, a whole sale in its place would sell of theirs.
             let shared = !scene.alone && guard.target.is_some() && self.stop_seen.is_none();
+            if waits {
+                continue;
+            }
             if shared && (ready || first) {
                 return Step::Cancel(guard.by);
             }
@@ -65,6 +70,11 @@ impl Trade {
         // Too little to sell and nothing on its way.
         let over = cover.guards.is_empty() && !scene.instrument.tradable(held, price).is_positive();
         if over { Step::Close { reason } } else { Step::Wait }
+    }
+
+    /// Whether guards are sold one after another, with time for the book to fill up in between.
+    fn sells_in_parts(&self, scene: &Scene, reason: ExitReason) -> bool {
+        has_time(reason) && !self.pressed && self.stop_seen.is_none() && scene.maker.is_large(self.held(), scene.visible_bids)
     }
 
     /// Where sales are refused again and again the next try may be minutes away: until then the venue guards what is left.
@@ -111,4 +121,9 @@ impl Trade {
         }
         Step::Wait
     }
+}
+
+/// Neither a price nor a limit nor a person drives it out.
+const fn has_time(reason: ExitReason) -> bool {
+    matches!(reason, ExitReason::HoldLimit | ExitReason::Signal)
 }

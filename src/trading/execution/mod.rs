@@ -20,6 +20,7 @@ mod leaving;
 mod order;
 mod orders;
 mod protection;
+mod reducing;
 #[cfg(test)]
 mod script_tests;
 mod trade;

@@ -60,13 +60,14 @@ struct Desk {
     /// The venue says nothing.
     silent: bool,
     alone: bool,
+    visible_bids: Qty,
 }
 
 impl Desk {
     /// Leaves at the market, whatever the reason.
     fn new() -> Self {
         let maker = MakerRules { enabled: false, ..MakerRules::default() };
-        Self { trade: trade(), orders: Orders::default(), sequence: 0, steps: Vec::new(), maker, silent: false, alone: true }
+        Self { trade: trade(), orders: Orders::default(), sequence: 0, steps: Vec::new(), maker, silent: false, alone: true, visible_bids: Qty::ZERO }
     }
 
     /// Bought as a whole at 100, guarded by 3 and 4.
@@ -92,6 +93,7 @@ impl Desk {
                 rules: &rules,
                 maker: &maker,
                 alone: self.alone,
+                visible_bids: self.visible_bids,
             };
             let step = self.trade.drive(&scene);
             let symbol = self.trade.symbol;
@@ -412,6 +414,118 @@ fn a_large_entry_is_bought_in_parts() {
     assert_eq!(bought, ["0 entry 1 0.4", "2000 entry 5 0.3", "4000 entry 9 0.3"]);
     desk.fill(9, "0.3", "100").see(4_100, "100");
     assert_eq!((desk.trade.phase, desk.cover().stopped()), (Phase::Holding, "1".parse().unwrap()));
+}
+
+/// Bought in three parts, each with its guard (3, 7, 11), in a book that shows as much as the position.
+fn bought_in_parts() -> Desk {
+    let mut desk = Desk::new();
+    let part = |ms, qty: &str| Slice { after: Span::from_millis(ms), qty: qty.parse().unwrap() };
+    desk.trade.spread(vec![part(0, "0.4"), part(2_000, "0.3"), part(4_000, "0.3")]);
+    desk.see(0, "100").fill(1, "0.4", "100").see(2_000, "100").fill(5, "0.3", "100").see(4_000, "100").fill(9, "0.3", "100");
+    desk.see(4_100, "100").visible_bids = "1".parse().unwrap();
+    desk
+}
+
+#[test]
+fn without_hurry_a_large_position_is_sold_guard_by_guard_and_what_waits_stays_guarded() {
+    let mut desk = bought_in_parts();
+    let bought = desk.steps.len();
+    desk.trade.request_exit(ExitReason::Signal);
+    desk.see(5_000, "100");
+    assert_eq!(desk.steps[bought..], ["5000 replace 3", "5000 exit 13 0.4"]);
+    desk.canceled(3, 5_010).fill(13, "0.4", "100").see(5_020, "100").see(6_990, "100");
+    assert_eq!((desk.steps.len(), desk.cover().stopped()), (bought + 2, "0.6".parse().unwrap()));
+    desk.see(7_000, "100").canceled(7, 7_010).fill(14, "0.3", "100").see(7_020, "100");
+    assert_eq!(desk.steps[bought + 2..], ["7000 replace 7", "7000 exit 14 0.3"]);
+    // The book has filled up: the rest is not large any more.
+    desk.visible_bids = "2".parse().unwrap();
+    desk.see(7_030, "100").canceled(11, 7_040).fill(15, "0.3", "100").see(7_050, "100");
+    assert_eq!(desk.steps[bought + 4..], ["7030 replace 11", "7030 exit 15 0.3", "7050 Close { reason: Signal }"]);
+}
+
+#[test]
+fn in_a_hurry_a_large_position_is_sold_at_once() {
+    let sold = |hurry: fn(&mut Desk)| {
+        let mut desk = bought_in_parts();
+        let bought = desk.steps.len();
+        hurry(&mut desk);
+        desk.steps[bought..].iter().filter(|step| step.contains(" exit ")).cloned().collect::<Vec<_>>()
+    };
+    let flattened = sold(|desk| {
+        desk.trade.request_exit(ExitReason::Flatten);
+        desk.see(5_000, "100");
+    });
+    assert_eq!(flattened, ["5000 exit 13 0.4", "5000 exit 14 0.3", "5000 exit 15 0.3"]);
+    let pressed = sold(|desk| {
+        desk.trade.request_exit(ExitReason::Signal);
+        desk.see(5_000, "100").trade.request_exit(ExitReason::Flatten);
+        desk.see(5_100, "100");
+    });
+    assert_eq!(pressed, ["5000 exit 13 0.4", "5100 exit 14 0.3", "5100 exit 15 0.3"], "a person does not wait");
+    let fallen = sold(|desk| {
+        desk.trade.request_exit(ExitReason::Signal);
+        desk.see(5_000, "100").see(5_100, "99.4");
+    });
+    assert_eq!(fallen, ["5000 exit 13 0.4", "5100 exit 14 0.3", "5100 exit 15 0.3"], "nor does a stop");
+}
+
+#[test]
+fn a_part_is_sold_in_the_place_of_the_guard_and_the_rest_is_guarded_anew() {
+    let mut desk = Desk::holding();
+    desk.trade.hold_at_most("0.7".parse().unwrap());
+    desk.see(1_000, "100").see(1_010, "100");
+    assert_eq!(desk.steps[1..], ["1000 replace 3", "1000 exit 5 0.3"]);
+    desk.canceled(3, 1_020).fill(5, "0.3", "100").see(1_100, "100");
+    assert_eq!(desk.steps[3..], ["1100 target 6 0.7 @ 101 / 99.5"]);
+    assert_eq!((desk.trade.phase, desk.trade.keeps(), desk.cover().stopped()), (Phase::Holding, None, "0.7".parse().unwrap()));
+    desk.fill(6, "0.7", "101").expired(7).see(2_000, "101");
+    assert_eq!(desk.last(), "2000 Close { reason: Target }");
+}
+
+#[test]
+fn of_several_guards_the_one_that_fits_is_sold() {
+    let sold = |keep: &str| {
+        let mut desk = bought_in_parts();
+        let bought = desk.steps.len();
+        desk.trade.hold_at_most(keep.parse().unwrap());
+        desk.see(5_000, "100").see(5_010, "100");
+        desk.steps[bought..].to_vec()
+    };
+    assert_eq!(sold("0.7"), ["5000 replace 7", "5000 exit 13 0.3"]);
+    assert_eq!(sold("0.9"), ["5000 replace 7", "5000 exit 13 0.1"]);
+    assert_eq!(sold("0.65"), ["5000 replace 3", "5000 exit 13 0.4"], "what would stay of the guard is too little for one");
+    assert_eq!(sold("0.5"), ["5000 replace 3", "5000 exit 13 0.4", "5000 replace 7", "5000 exit 14 0.1"]);
+    assert_eq!(sold("1"), [""; 0]);
+}
+
+#[test]
+fn a_part_is_not_sold_twice_whatever_is_refused_or_asked_again() {
+    let mut desk = Desk::holding();
+    desk.trade.hold_at_most("0.7".parse().unwrap());
+    desk.see(1_000, "100").trade.hold_at_most("0.8".parse().unwrap());
+    desk.see(1_010, "100");
+    assert_eq!(desk.steps.len(), 3, "{:?}", desk.steps);
+    // The guard is gone and the sale refused: the whole is guarded again, and the sale tried at its own pace.
+    desk.trade.exit_refused();
+    desk.canceled(3, 1_020).canceled(5, 1_020).see(1_100, "100").see(2_010, "100").see(3_000, "100").see(3_010, "100");
+    assert_eq!(desk.steps[3..], ["2010 target 6 1 @ 101 / 99.5", "3010 replace 6", "3010 exit 8 0.3"]);
+}
+
+#[test]
+fn an_entry_of_which_less_is_to_be_held_buys_no_more() {
+    let mut desk = Desk::new();
+    desk.see(0, "100").fill(1, "0.5", "100").trade.hold_at_most("0.2".parse().unwrap());
+    desk.see(10, "100").canceled(1, 20).see(30, "100").see(130, "100");
+    assert_eq!(desk.steps[1..], ["10 cancel 1", "30 exit 5 0.3", "130 target 6 0.2 @ 101 / 99.5"]);
+}
+
+#[test]
+fn others_coins_are_not_sold_with_a_part() {
+    let mut desk = Desk::holding();
+    desk.alone = false;
+    desk.trade.hold_at_most("0.7".parse().unwrap());
+    desk.see(1_000, "100").canceled(3, 1_010).see(1_020, "100").see(1_120, "100");
+    assert_eq!(desk.steps[1..], ["1000 cancel 3", "1020 exit 5 0.3", "1120 target 6 0.7 @ 101 / 99.5"]);
 }
 
 #[test]

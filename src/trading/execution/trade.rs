@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | entering | maker order at the touch with its guard behind it, re-quoted when the market moves away | at the deadline: cancel, taker for the rest if allowed |
 //! | holding | target and stop rest at the venue as one guard; clock and guard are watched here | sold there, hold limit, signal, flatten |
-//! | exiting | offered first where there is time; then each guard is replaced by a sale in one request, so nothing is sold twice | nothing sellable is left |
+//! | exiting | offered first where there is time; then each guard is replaced by a sale in one request, so nothing is sold twice; without hurry one after another where the position is large against the book | nothing sellable is left |
 //!
 //! A part that was bought while the rest still rests has no guard yet (the venue sets one only behind the whole): after a moment the rest is
 //! cancelled, the part gets a guard of its own, and the rest is quoted anew. While anything is unguarded its stop is watched here.
@@ -193,6 +193,12 @@ pub struct Trade {
     /// When a guard was placed last because sales are refused.
     #[serde(default)]
     pub(super) guarded_at: Option<Timestamp>,
+    /// No more than this is to stay held: a limit was passed.
+    #[serde(default)]
+    pub(super) keep: Option<Qty>,
+    /// Somebody asked again while it was leaving: no more pauses.
+    #[serde(default)]
+    pub(super) pressed: bool,
 }
 
 /// What a trade looks at when it is driven.
@@ -207,6 +213,8 @@ pub struct Scene<'a> {
     pub maker: &'a MakerRules,
     /// The account holds no coins of this market but ours: what would be sold twice is refused there.
     pub alone: bool,
+    /// Quantity of the book's best bids; zero while it is unknown.
+    pub visible_bids: Qty,
 }
 
 impl Trade {
@@ -246,6 +254,8 @@ impl Trade {
             exit_price: None,
             patient_until: None,
             guarded_at: None,
+            keep: None,
+            pressed: false,
         }
     }
 
@@ -334,7 +344,7 @@ impl Trade {
             Phase::Entering => self.stop_entering(),
             Phase::Holding => {}
             // Whoever asks again wants the next try now, whatever pause refusals have earned.
-            Phase::Exiting { .. } => (self.last_sent, self.patient_until) = (None, None),
+            Phase::Exiting { .. } => (self.last_sent, self.patient_until, self.pressed) = (None, None, true),
         }
     }
 

@@ -19,7 +19,7 @@ fn guarded_and_held(desk: &Desk, symbol: Symbol) -> (Qty, Qty) {
 }
 
 /// Whether something is held that could be sold and has no stop at the venue.
-fn is_exposed(desk: &Desk, symbol: Symbol) -> bool {
+pub fn is_exposed(desk: &Desk, symbol: Symbol) -> bool {
     let (guarded, held) = guarded_and_held(desk, symbol);
     // What is too small for an order of its own can not be guarded.
     desk.session.engine.marks()[&symbol].notional(held - guarded).unwrap() >= "6".parse().unwrap()

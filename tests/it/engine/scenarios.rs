@@ -16,13 +16,13 @@
 //! | `halt`, `resume`, `flatten`, `stop`, `limit NAME VALUE [loosen]`, `keep NAME` | a person |
 //! | `wait SECONDS`, `moment` | time; a moment is 600 ms |
 //! | `until entries N`, `until positions N`, `until closed N` | time, until so many are there; fails after two minutes |
-//! | `expect ...` | `quiet`, `tripped`, `state WORD`, `entries N`, `positions N`, `exit REASON`, `refusal TEXT`, `status TEXT` |
+//! | `expect ...` | `quiet`, `tripped`, `state WORD`, `entries N`, `positions N`, `exit REASON`, `refusal TEXT`, `status TEXT`, `holds M FROM TO` (at the mark), `guarded M` |
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use huracan::app::status_text;
-use huracan::domain::{Balance, Bps, ExitReason, Level, MarketData, MarketUpdate, Price, PublicTrade, Qty, Quote, Span, Symbol, TradeId};
+use huracan::domain::{Balance, Bps, ExitReason, Level, MarketData, MarketUpdate, Money, Price, PublicTrade, Qty, Quote, Span, Symbol, TradeId};
 use huracan::engine::Settings;
 use huracan::protocol::{
     Command, Event, FailureKind, Learned, LimitName, LimitState, ModelRole, Probe, Record, Request, TradingState, VenueEvent, VenueFill,
@@ -30,6 +30,7 @@ use huracan::protocol::{
 };
 use huracan::trading::risk::{ACTIONS, Cause, LimitRow, Stop};
 
+use super::guard::is_exposed;
 use crate::desk::{Desk, bar, model, settings};
 
 const PATIENCE: i64 = 120;
@@ -329,10 +330,25 @@ impl Story {
                 let exit: Option<ExitReason> = self.desk().costs().last().map(|cost| cost.exit);
                 assert_eq!(exit.map(|exit| exit.to_string()), Some(reason.join(" ")), "{status}");
             }
+            ["holds", market, from, to] => {
+                let held = self.holds(market.parse().unwrap());
+                assert!((from.parse().unwrap()..=to.parse().unwrap()).contains(&held), "{line}: {held}\n{status}");
+            }
+            ["guarded", market] => {
+                let market = market.parse().unwrap();
+                assert!(!is_exposed(self.desk(), market), "{line}\n{status}");
+            }
             ["refusal", text @ ..] => self.expect_refusal(&text.join(" ")),
             ["status", text @ ..] => assert!(squeezed(&status).contains(&text.join(" ")), "{line}\n{status}"),
             _ => panic!("nobody understands '{line}'"),
         }
+    }
+
+    /// At the mark.
+    fn holds(&mut self, market: Symbol) -> Money {
+        let view = self.desk().session.engine.view();
+        let position = view.positions.iter().find(|position| position.symbol == market);
+        position.and_then(|position| position.mark?.notional(position.qty)).unwrap_or(Money::ZERO)
     }
 
     /// A decision since the last such line was refused with these words.
