@@ -62,7 +62,8 @@ impl Engine {
     fn cut(&self, name: LimitName, symbol: Symbol, kept: &mut Held) -> Cut {
         let Some(value) = kept.iter().find(|(other, _)| *other == symbol).map(|(_, value)| *value) else { return Cut::Whole };
         let with = |share: i64, kept: &Held| -> Held {
-            let part = |(other, held): &(Symbol, Money)| if *other == symbol { (*other, held.at_rate(of_whole(share))) } else { (*other, *held) };
+            let part =
+                |(other, held): &(Symbol, Money)| if *other == symbol { (*other, held.at_rate(of_whole(share))) } else { (*other, *held) };
             kept.iter().map(part).collect()
         };
         let fits = |share: i64| self.size_of(name, &with(share, kept)).is_some_and(|size| !self.is_beyond(name, size));

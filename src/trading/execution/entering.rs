@@ -1,9 +1,8 @@
 //! Buying: quote, re-quote, and at the deadline take what is left. What has been bought is guarded before more is bought.
 
-use super::protection::Cover;
+use super::protection::{Cover, DOUBTED_AFTER};
 use super::trade::{Phase, Scene, Step, Trade};
-use crate::domain::{OrderKind, Span};
-use crate::protocol::OrderState;
+use crate::domain::{OrderKind, Span, Timestamp};
 
 impl Trade {
     pub(super) fn drive_entry(&mut self, scene: &Scene, cover: &Cover) -> Step {
@@ -14,9 +13,8 @@ impl Trade {
         }
         let due = now >= self.deadline;
         if let Some(order) = self.buying(scene.orders) {
-            let resting = matches!(order.state, OrderState::Open | OrderState::PartiallyFilled);
-            if !resting || !matches!(order.new.kind, OrderKind::LimitMaker { .. }) {
-                return Step::Wait;
+            if !order.is_resting() || !matches!(order.new.kind, OrderKind::LimitMaker { .. }) {
+                return self.beside_silent_buy(scene, cover, order.updated);
             }
             if due || self.exposed_too_long(scene) || self.stop_seen.is_some() {
                 return Step::Cancel(order.new.id);
@@ -39,13 +37,16 @@ impl Trade {
             let buyable = instrument.tradable(wanted, t.bid);
             if !due && buyable.is_positive() {
                 let ready = self.quiet_for(now, rules.requote_after_ms);
-                return if ready { Step::Quote { qty: buyable } } else { Step::Wait };
+                return if ready { cover.room_for_another().unwrap_or(Step::Quote { qty: buyable }) } else { Step::Wait };
             }
             if !due && self.entry.filled < self.plan.qty && instrument.tradable(self.plan.qty - self.entry.filled, t.bid).is_positive() {
                 // The next part is not due yet.
                 return Step::Wait;
             }
             if buyable.is_positive() && rules.taker_fallback && !self.fallback_used {
+                if let Some(step) = cover.room_for_another() {
+                    return step;
+                }
                 self.fallback_used = true;
                 return Step::Take { qty: buyable };
             }
@@ -56,6 +57,14 @@ impl Trade {
             return Step::Drop;
         }
         self.drive_holding(scene, cover)
+    }
+
+    /// A buy that nobody has heard of for a while may live or not. What is held is sold or guarded whatever becomes of it.
+    fn beside_silent_buy(&mut self, scene: &Scene, cover: &Cover, heard: Timestamp) -> Step {
+        let is_asked = self.exit_request.is_some() || self.keep.is_some();
+        let is_urgent = is_asked || self.stop_seen.is_some() || self.exit.filled.is_positive() || self.exposed_too_long(scene);
+        let is_silent = scene.now.since(heard) >= DOUBTED_AFTER;
+        if is_urgent && is_silent && self.held().is_positive() && self.hold(scene) { self.drive_holding(scene, cover) } else { Step::Wait }
     }
 
     fn exposed_too_long(&self, scene: &Scene) -> bool {
@@ -71,7 +80,9 @@ impl Trade {
             return false;
         }
         self.phase = Phase::Holding;
-        self.working = None;
+        if self.buying(scene.orders).is_none() {
+            self.working = None;
+        }
         self.last_sent = None;
         self.opened = Some(scene.now);
         self.hold_until = Some(scene.now + self.plan.hold);

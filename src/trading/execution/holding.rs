@@ -10,6 +10,12 @@ const SHORTEST_PAUSE_MS: u32 = 100;
 
 impl Trade {
     pub(super) fn drive_holding(&mut self, scene: &Scene, cover: &Cover) -> Step {
+        // One that was not heard of, and lives: nothing more is bought.
+        let buying = self.buying(scene.orders);
+        if let Some(order) = buying.filter(|order| order.is_resting() && order.refused_cancels == 0) {
+            return Step::Cancel(order.new.id);
+        }
+        let buys = buying.is_some();
         if let Some(reason) = self.reason_to_leave(scene, cover) {
             return self.leave(scene, cover, reason);
         }
@@ -20,7 +26,7 @@ impl Trade {
             return step;
         }
         let sellable = scene.instrument.tradable(self.held(), self.stop.unwrap_or_default());
-        if cover.guards.is_empty() && !sellable.is_positive() {
+        if cover.guards.is_empty() && !sellable.is_positive() && !buys {
             let reason = if self.sold_by == Some(Purpose::Stop) { ExitReason::Stop } else { ExitReason::Target };
             return Step::Close { reason };
         }
@@ -60,6 +66,9 @@ impl Trade {
         let touch = scene.touch?;
         if touch.bid >= target {
             return Some(self.leave(scene, cover, ExitReason::Target));
+        }
+        if cover.is_crowded() {
+            return Some(cover.make_room());
         }
         let pause_ms = if self.refusals == 0 { SHORTEST_PAUSE_MS } else { self.exit_pause_ms(scene.rules) };
         let ready = self.quiet_for(scene.now, pause_ms);

@@ -26,9 +26,12 @@ impl Trade {
     }
 
     pub(super) fn drive_exit(&mut self, scene: &Scene, cover: &Cover, reason: ExitReason) -> Step {
-        if let Some(order) = self.buying(scene.orders) {
+        // What is not known to rest holds up no sale; what it may still buy is sold when it is heard of.
+        let buying = self.buying(scene.orders);
+        if let Some(order) = buying.filter(|order| order.is_resting() && order.refused_cancels == 0) {
             return Step::Cancel(order.new.id);
         }
+        let (rests, buys) = (buying.filter(|order| order.is_resting()).map(|order| order.new.id), buying.is_some());
         if let (Some(until), Some(touch)) = (self.patient_until, scene.touch)
             && scene.now < until
             && self.refusals == 0
@@ -69,7 +72,11 @@ impl Trade {
         }
         // Too little to sell and nothing on its way.
         let over = cover.guards.is_empty() && !scene.instrument.tradable(held, price).is_positive();
-        if over { Step::Close { reason } } else { Step::Wait }
+        match rests {
+            Some(buy) if over => Step::Cancel(buy),
+            _ if over && !buys => Step::Close { reason },
+            _ => Step::Wait,
+        }
     }
 
     /// Whether guards are sold one after another, with time for the book to fill up in between.

@@ -11,6 +11,7 @@
 //! 4. filled <= ordered; a trade id counts once per order (`orders::tests::a_repeated_fill_is_applied_once`).
 //! 5. Refused exits are tried less and less often, for ever (`script_tests::refusals_double_the_pause_*`).
 //! 6. What is held is guarded by the venue, once (`script_tests::a_guard_that_is_gone_*`, `tests/it/engine/guard.rs`).
+//! 7. No order of unknown fate holds up a sale or a guard (`part_tests::a_buy_that_nobody_has_heard_of_*`).
 //!
 //! *Never*: knows a real venue; accepts an unapproved opening order.
 
@@ -19,6 +20,8 @@ mod holding;
 mod leaving;
 mod order;
 mod orders;
+#[cfg(test)]
+mod part_tests;
 mod protection;
 mod reducing;
 #[cfg(test)]

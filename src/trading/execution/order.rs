@@ -127,6 +127,12 @@ impl Order {
         self.state.is_final()
     }
 
+    /// In the venue's book by its own word, and nothing is asked of it.
+    #[must_use]
+    pub const fn is_resting(&self) -> bool {
+        matches!(self.state, OrderState::Open | OrderState::PartiallyFilled)
+    }
+
     /// What may still trade.
     #[must_use]
     pub fn remaining(&self) -> Qty {

@@ -7,11 +7,14 @@
 
 use super::order::{Leg, Listed, Order, Purpose};
 use super::orders::Orders;
+use super::trade::Step;
 use crate::domain::{ClientOrderId, Instrument, NewOrder, OrderKind, Price, Qty, Side, Span, Symbol, Timestamp};
 use crate::protocol::OrderState;
 
-/// After so long without a word a guard may not be there.
-const DOUBTED_AFTER: Span = Span::from_secs(5);
+/// Stops that the venue takes in one market (`MAX_NUM_ALGO_ORDERS`, 5 in every spot market of Binance); the stop behind an entry is one.
+const STOPS_MOST: usize = 5;
+/// After so long without a word an order may not be there.
+pub(super) const DOUBTED_AFTER: Span = Span::from_secs(5);
 
 /// Target and stop as they will be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +92,25 @@ impl Cover {
         let newest = settled().next_back()?;
         let others: Qty = settled().map(|g| g.claimed).sum();
         (others - newest.claimed >= held).then_some(newest)
+    }
+
+    /// What ends a guard where there are too many for one more stop; its coins get one together with those of the next.
+    #[must_use]
+    pub(super) fn room_for_another(&self) -> Option<Step> {
+        (self.guards.len() >= STOPS_MOST).then(|| self.make_room())
+    }
+
+    /// The smallest guard ends; nothing while one is on its way out or in.
+    #[must_use]
+    pub(super) fn make_room(&self) -> Step {
+        let smallest = self.guards.iter().filter(|g| g.purpose != Purpose::Exit).min_by_key(|g| g.claimed);
+        smallest.filter(|_| !self.guards.iter().any(|g| g.awaited)).map_or(Step::Wait, |smallest| Step::Cancel(smallest.by))
+    }
+
+    /// Whether the guard that is to be placed would leave no stop for an entry behind it.
+    #[must_use]
+    pub(super) fn is_crowded(&self) -> bool {
+        self.guards.len() + 1 >= STOPS_MOST
     }
 
     /// Of `held`, what could be sold and the venue does not guard.

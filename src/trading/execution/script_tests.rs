@@ -45,33 +45,42 @@ fn trade() -> Trade {
     Trade::new("BTCUSDT".parse().unwrap(), decided, plan, &rules())
 }
 
-fn id(sequence: u64) -> ClientOrderId {
+pub(super) fn id(sequence: u64) -> ClientOrderId {
     ClientOrderId { sequence, ..ClientOrderId::default() }
 }
 
 /// A scripted venue: each line is a time and either a market or a word of the venue. An entry `n` has its guard at `n + 2` (target) and
 /// `n + 3` (stop); a guard alone is `n`, `n + 1`.
-struct Desk {
-    trade: Trade,
-    orders: Orders,
-    sequence: u64,
-    steps: Vec<String>,
-    maker: MakerRules,
+pub(super) struct Desk {
+    pub trade: Trade,
+    pub orders: Orders,
+    pub sequence: u64,
+    pub steps: Vec<String>,
+    pub maker: MakerRules,
     /// The venue says nothing.
-    silent: bool,
-    alone: bool,
-    visible_bids: Qty,
+    pub silent: bool,
+    pub alone: bool,
+    pub visible_bids: Qty,
 }
 
 impl Desk {
     /// Leaves at the market, whatever the reason.
-    fn new() -> Self {
+    pub fn new() -> Self {
         let maker = MakerRules { enabled: false, ..MakerRules::default() };
-        Self { trade: trade(), orders: Orders::default(), sequence: 0, steps: Vec::new(), maker, silent: false, alone: true, visible_bids: Qty::ZERO }
+        Self {
+            trade: trade(),
+            orders: Orders::default(),
+            sequence: 0,
+            steps: Vec::new(),
+            maker,
+            silent: false,
+            alone: true,
+            visible_bids: Qty::ZERO,
+        }
     }
 
     /// Bought as a whole at 100, guarded by 3 and 4.
-    fn holding() -> Self {
+    pub fn holding() -> Self {
         let mut desk = Self::new();
         desk.see(0, "100").fill(1, "1", "100").see(10, "100");
         desk
@@ -82,7 +91,7 @@ impl Desk {
         id(self.sequence)
     }
 
-    fn see(&mut self, ms: i64, bid: &str) -> &mut Self {
+    pub fn see(&mut self, ms: i64, bid: &str) -> &mut Self {
         loop {
             let (instrument, rules, maker) = (instrument(), rules(), self.maker.clone());
             let scene = Scene {
@@ -168,13 +177,13 @@ impl Desk {
         self.steps.push(format!("{ms} {purpose} {} {what}", id.sequence));
     }
 
-    fn accepted(&mut self, ids: &[ClientOrderId], ms: i64) {
+    pub fn accepted(&mut self, ids: &[ClientOrderId], ms: i64) {
         for id in ids.iter().filter(|_| !self.silent) {
             self.orders.accepted(*id, OrderId(id.sequence), at(ms));
         }
     }
 
-    fn fill(&mut self, sequence: u64, qty: &str, price: &str) -> &mut Self {
+    pub fn fill(&mut self, sequence: u64, qty: &str, price: &str) -> &mut Self {
         let order = self.orders.get(id(sequence)).unwrap();
         let (new, purpose) = (order.new, order.purpose);
         let fill = VenueFill {
@@ -196,7 +205,7 @@ impl Desk {
     }
 
     /// The venue ends one order by itself.
-    fn expired(&mut self, sequence: u64) -> &mut Self {
+    pub fn expired(&mut self, sequence: u64) -> &mut Self {
         self.orders.all.get_mut(&id(sequence)).unwrap().apply(OrderEvent::VenueExpired, at(0));
         self
     }
@@ -215,16 +224,16 @@ impl Desk {
         self
     }
 
-    fn canceled(&mut self, sequence: u64, ms: i64) -> &mut Self {
+    pub fn canceled(&mut self, sequence: u64, ms: i64) -> &mut Self {
         self.orders.end_for_test(id(sequence), at(ms));
         self
     }
 
-    fn last(&self) -> &str {
+    pub fn last(&self) -> &str {
         self.steps.last().unwrap()
     }
 
-    fn cover(&self) -> Cover {
+    pub fn cover(&self) -> Cover {
         Cover::of(&self.orders, self.trade.symbol, None)
     }
 }
@@ -414,118 +423,6 @@ fn a_large_entry_is_bought_in_parts() {
     assert_eq!(bought, ["0 entry 1 0.4", "2000 entry 5 0.3", "4000 entry 9 0.3"]);
     desk.fill(9, "0.3", "100").see(4_100, "100");
     assert_eq!((desk.trade.phase, desk.cover().stopped()), (Phase::Holding, "1".parse().unwrap()));
-}
-
-/// Bought in three parts, each with its guard (3, 7, 11), in a book that shows as much as the position.
-fn bought_in_parts() -> Desk {
-    let mut desk = Desk::new();
-    let part = |ms, qty: &str| Slice { after: Span::from_millis(ms), qty: qty.parse().unwrap() };
-    desk.trade.spread(vec![part(0, "0.4"), part(2_000, "0.3"), part(4_000, "0.3")]);
-    desk.see(0, "100").fill(1, "0.4", "100").see(2_000, "100").fill(5, "0.3", "100").see(4_000, "100").fill(9, "0.3", "100");
-    desk.see(4_100, "100").visible_bids = "1".parse().unwrap();
-    desk
-}
-
-#[test]
-fn without_hurry_a_large_position_is_sold_guard_by_guard_and_what_waits_stays_guarded() {
-    let mut desk = bought_in_parts();
-    let bought = desk.steps.len();
-    desk.trade.request_exit(ExitReason::Signal);
-    desk.see(5_000, "100");
-    assert_eq!(desk.steps[bought..], ["5000 replace 3", "5000 exit 13 0.4"]);
-    desk.canceled(3, 5_010).fill(13, "0.4", "100").see(5_020, "100").see(6_990, "100");
-    assert_eq!((desk.steps.len(), desk.cover().stopped()), (bought + 2, "0.6".parse().unwrap()));
-    desk.see(7_000, "100").canceled(7, 7_010).fill(14, "0.3", "100").see(7_020, "100");
-    assert_eq!(desk.steps[bought + 2..], ["7000 replace 7", "7000 exit 14 0.3"]);
-    // The book has filled up: the rest is not large any more.
-    desk.visible_bids = "2".parse().unwrap();
-    desk.see(7_030, "100").canceled(11, 7_040).fill(15, "0.3", "100").see(7_050, "100");
-    assert_eq!(desk.steps[bought + 4..], ["7030 replace 11", "7030 exit 15 0.3", "7050 Close { reason: Signal }"]);
-}
-
-#[test]
-fn in_a_hurry_a_large_position_is_sold_at_once() {
-    let sold = |hurry: fn(&mut Desk)| {
-        let mut desk = bought_in_parts();
-        let bought = desk.steps.len();
-        hurry(&mut desk);
-        desk.steps[bought..].iter().filter(|step| step.contains(" exit ")).cloned().collect::<Vec<_>>()
-    };
-    let flattened = sold(|desk| {
-        desk.trade.request_exit(ExitReason::Flatten);
-        desk.see(5_000, "100");
-    });
-    assert_eq!(flattened, ["5000 exit 13 0.4", "5000 exit 14 0.3", "5000 exit 15 0.3"]);
-    let pressed = sold(|desk| {
-        desk.trade.request_exit(ExitReason::Signal);
-        desk.see(5_000, "100").trade.request_exit(ExitReason::Flatten);
-        desk.see(5_100, "100");
-    });
-    assert_eq!(pressed, ["5000 exit 13 0.4", "5100 exit 14 0.3", "5100 exit 15 0.3"], "a person does not wait");
-    let fallen = sold(|desk| {
-        desk.trade.request_exit(ExitReason::Signal);
-        desk.see(5_000, "100").see(5_100, "99.4");
-    });
-    assert_eq!(fallen, ["5000 exit 13 0.4", "5100 exit 14 0.3", "5100 exit 15 0.3"], "nor does a stop");
-}
-
-#[test]
-fn a_part_is_sold_in_the_place_of_the_guard_and_the_rest_is_guarded_anew() {
-    let mut desk = Desk::holding();
-    desk.trade.hold_at_most("0.7".parse().unwrap());
-    desk.see(1_000, "100").see(1_010, "100");
-    assert_eq!(desk.steps[1..], ["1000 replace 3", "1000 exit 5 0.3"]);
-    desk.canceled(3, 1_020).fill(5, "0.3", "100").see(1_100, "100");
-    assert_eq!(desk.steps[3..], ["1100 target 6 0.7 @ 101 / 99.5"]);
-    assert_eq!((desk.trade.phase, desk.trade.keeps(), desk.cover().stopped()), (Phase::Holding, None, "0.7".parse().unwrap()));
-    desk.fill(6, "0.7", "101").expired(7).see(2_000, "101");
-    assert_eq!(desk.last(), "2000 Close { reason: Target }");
-}
-
-#[test]
-fn of_several_guards_the_one_that_fits_is_sold() {
-    let sold = |keep: &str| {
-        let mut desk = bought_in_parts();
-        let bought = desk.steps.len();
-        desk.trade.hold_at_most(keep.parse().unwrap());
-        desk.see(5_000, "100").see(5_010, "100");
-        desk.steps[bought..].to_vec()
-    };
-    assert_eq!(sold("0.7"), ["5000 replace 7", "5000 exit 13 0.3"]);
-    assert_eq!(sold("0.9"), ["5000 replace 7", "5000 exit 13 0.1"]);
-    assert_eq!(sold("0.65"), ["5000 replace 3", "5000 exit 13 0.4"], "what would stay of the guard is too little for one");
-    assert_eq!(sold("0.5"), ["5000 replace 3", "5000 exit 13 0.4", "5000 replace 7", "5000 exit 14 0.1"]);
-    assert_eq!(sold("1"), [""; 0]);
-}
-
-#[test]
-fn a_part_is_not_sold_twice_whatever_is_refused_or_asked_again() {
-    let mut desk = Desk::holding();
-    desk.trade.hold_at_most("0.7".parse().unwrap());
-    desk.see(1_000, "100").trade.hold_at_most("0.8".parse().unwrap());
-    desk.see(1_010, "100");
-    assert_eq!(desk.steps.len(), 3, "{:?}", desk.steps);
-    // The guard is gone and the sale refused: the whole is guarded again, and the sale tried at its own pace.
-    desk.trade.exit_refused();
-    desk.canceled(3, 1_020).canceled(5, 1_020).see(1_100, "100").see(2_010, "100").see(3_000, "100").see(3_010, "100");
-    assert_eq!(desk.steps[3..], ["2010 target 6 1 @ 101 / 99.5", "3010 replace 6", "3010 exit 8 0.3"]);
-}
-
-#[test]
-fn an_entry_of_which_less_is_to_be_held_buys_no_more() {
-    let mut desk = Desk::new();
-    desk.see(0, "100").fill(1, "0.5", "100").trade.hold_at_most("0.2".parse().unwrap());
-    desk.see(10, "100").canceled(1, 20).see(30, "100").see(130, "100");
-    assert_eq!(desk.steps[1..], ["10 cancel 1", "30 exit 5 0.3", "130 target 6 0.2 @ 101 / 99.5"]);
-}
-
-#[test]
-fn others_coins_are_not_sold_with_a_part() {
-    let mut desk = Desk::holding();
-    desk.alone = false;
-    desk.trade.hold_at_most("0.7".parse().unwrap());
-    desk.see(1_000, "100").canceled(3, 1_010).see(1_020, "100").see(1_120, "100");
-    assert_eq!(desk.steps[1..], ["1000 cancel 3", "1020 exit 5 0.3", "1120 target 6 0.7 @ 101 / 99.5"]);
 }
 
 #[test]

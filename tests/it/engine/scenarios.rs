@@ -22,7 +22,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use huracan::app::status_text;
-use huracan::domain::{Balance, Bps, ExitReason, Level, MarketData, MarketUpdate, Money, Price, PublicTrade, Qty, Quote, Span, Symbol, TradeId};
+use huracan::domain::{
+    Balance, Bps, ExitReason, Level, MarketData, MarketUpdate, Money, Price, PublicTrade, Qty, Quote, Span, Symbol, TradeId,
+};
 use huracan::engine::Settings;
 use huracan::protocol::{
     Command, Event, FailureKind, Learned, LimitName, LimitState, ModelRole, Probe, Record, Request, TradingState, VenueEvent, VenueFill,
