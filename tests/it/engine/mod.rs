@@ -10,6 +10,7 @@ mod ladder;
 mod late_news;
 mod limits;
 mod money;
+mod parts;
 mod refusing;
 mod replay;
 mod restart;
