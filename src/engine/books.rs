@@ -182,7 +182,9 @@ impl Engine {
                 (false, _) => desk.losing_since = None,
                 (true, None) => desk.losing_since = Some(self.now),
                 // Asked once: refused exits keep the pauses that they have earned.
-                (true, Some(since)) if self.now.since(since) >= Span::from_secs(1) && !trade.is_leaving() => closing.push(*symbol),
+                (true, Some(since)) if self.now.since(since) >= Span::from_secs(1) && (!trade.is_leaving() || trade.has_patience()) => {
+                    closing.push(*symbol)
+                }
                 (true, Some(_)) => {}
             }
         }

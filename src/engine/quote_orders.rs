@@ -107,9 +107,10 @@ impl Engine {
     }
 
     /// A part that is sold while the rest is held is a parent order of its own.
-    pub(super) fn begin_part(&mut self, symbol: Symbol, qty: Qty) {
-        let Some(trade) = self.desks.get(&symbol).and_then(|d| d.trade.as_ref()).filter(|trade| trade.keeps().is_some()) else { return };
-        let decision = trade.decision;
+    pub(super) fn begin_part(&mut self, symbol: Symbol) {
+        let Some(trade) = self.desks.get(&symbol).and_then(|d| d.trade.as_ref()) else { return };
+        let Some(keep) = trade.keeps() else { return };
+        let (decision, qty) = (trade.decision, trade.held() - keep);
         if !self.cost_is_open(symbol, Side::Sell) {
             self.cost_decided(symbol, Side::Sell, ParentPurpose::Exit, qty, decision, None);
         }
@@ -120,11 +121,13 @@ impl Engine {
         if kept.is_some() && keeps.is_none() {
             self.cost_finished(symbol, Side::Sell);
         }
+        // What a buy that nobody has heard of still buys belongs to its parent.
+        let buys = |engine: &Self| engine.orders.live_of(symbol).any(|order| order.new.side == Side::Buy);
+        if after != Phase::Entering && self.cost_is_open(symbol, Side::Buy) && !buys(self) {
+            self.cost_finished(symbol, Side::Buy);
+        }
         if before == after {
             return;
-        }
-        if before == Phase::Entering {
-            self.cost_finished(symbol, Side::Buy);
         }
         let hurried = self.desks.get(&symbol).and_then(|d| d.trade.as_ref()).is_some_and(|t| t.is_hurried());
         if matches!(after, Phase::Exiting { .. }) && hurried {

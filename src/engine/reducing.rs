@@ -5,6 +5,7 @@ use super::enforce::OF_MARKETS;
 use super::usage::Held;
 use crate::domain::{Bps, ExitReason, Money, Price, Qty, Symbol};
 use crate::protocol::{Effect, LimitName};
+use crate::trading::execution::Trade;
 
 /// Of what a limit leaves of a position so much is kept: the next move of the market is not the next sale.
 const KEPT: Bps = Bps::from_bps(9_500);
@@ -61,12 +62,17 @@ impl Engine {
     /// could not be guarded.
     fn cut(&self, name: LimitName, symbol: Symbol, kept: &mut Held) -> Cut {
         let Some(value) = kept.iter().find(|(other, _)| *other == symbol).map(|(_, value)| *value) else { return Cut::Whole };
-        let with = |share: i64, kept: &Held| -> Held {
-            let part =
-                |(other, held): &(Symbol, Money)| if *other == symbol { (*other, held.at_rate(of_whole(share))) } else { (*other, *held) };
-            kept.iter().map(part).collect()
+        if self.trade_in(symbol).is_some_and(Trade::has_patience) {
+            // It is leaving already, and has to hurry now.
+            kept.retain(|(other, _)| *other != symbol);
+            return Cut::Whole;
+        }
+        let judged = self.judged_with(name, symbol, kept);
+        let with = |share: i64| -> Held {
+            let part = |(other, held): &(Symbol, Money)| (*other, if *other == symbol { held.at_rate(of_whole(share)) } else { *held });
+            judged.iter().map(part).collect()
         };
-        let fits = |share: i64| self.size_of(name, &with(share, kept)).is_some_and(|size| !self.is_beyond(name, size));
+        let fits = |share: i64| self.size_of(name, &with(share)).is_some_and(|size| !self.is_beyond(name, size));
         let (mut most, mut beyond) = (0, WHOLE);
         while beyond - most > 1 {
             let middle = i64::midpoint(most, beyond);
@@ -86,6 +92,16 @@ impl Engine {
         }
     }
 
+    /// The holdings that a limit measures together with one position.
+    fn judged_with(&self, name: LimitName, symbol: Symbol, kept: &Held) -> Held {
+        let together = match name {
+            LimitName::MaxClusterExposureBps => self.cluster_of(symbol, kept),
+            _ if OF_MARKETS.contains(&name) => vec![symbol],
+            _ => return kept.clone(),
+        };
+        kept.iter().filter(|(other, _)| together.contains(other)).copied().collect()
+    }
+
     /// How much of the open trade stays when its market is to hold `stays`, and its mark; `None` when what is to be sold or what would stay is
     /// too small for an order.
     fn keeping(&self, symbol: Symbol, stays: Money) -> Option<(Qty, Price)> {
@@ -99,10 +115,10 @@ impl Engine {
         (keep >= least).then_some((keep, mark))
     }
 
-    /// Holdings as they will be when all that is on its way out is out.
+    /// Holdings as they will be when all that is on its way out at once is out.
     fn staying(&self) -> Option<Held> {
         let mut kept = self.holdings()?;
-        kept.retain(|(symbol, _)| self.trade_in(*symbol).is_none_or(|trade| !trade.is_leaving()));
+        kept.retain(|(symbol, _)| self.trade_in(*symbol).is_none_or(|trade| !trade.is_leaving() || trade.has_patience()));
         for (symbol, value) in &mut kept {
             let desk = self.desks.get(symbol)?;
             if let Some(keep) = desk.trade.as_ref().and_then(|trade| trade.keeps()) {
@@ -112,7 +128,7 @@ impl Engine {
         Some(kept)
     }
 
-    fn trade_in(&self, symbol: Symbol) -> Option<&crate::trading::execution::Trade> {
+    fn trade_in(&self, symbol: Symbol) -> Option<&Trade> {
         self.desks.get(&symbol).and_then(|desk| desk.trade.as_ref())
     }
 

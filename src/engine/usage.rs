@@ -34,10 +34,15 @@ impl Engine {
 
     /// What is held in the markets that move with `symbol`, itself included.
     pub(super) fn cluster_value(&self, symbol: Symbol, held: &Held) -> Money {
+        let cluster = self.cluster_of(symbol, held);
+        held.iter().filter(|(market, _)| cluster.contains(market)).map(|(_, value)| *value).sum()
+    }
+
+    /// The held markets that move with `symbol`, itself included.
+    pub(super) fn cluster_of(&self, symbol: Symbol, held: &Held) -> Vec<Symbol> {
         let markets: Vec<Symbol> = held.iter().map(|(market, _)| *market).collect();
         let threshold = f64::from(self.settings.limits.cluster_correlation_percent) / 100.0;
-        let cluster = self.guard.correlation.cluster(symbol, &markets, threshold);
-        held.iter().filter(|(market, _)| cluster.contains(market)).map(|(_, value)| *value).sum()
+        self.guard.correlation.cluster(symbol, &markets, threshold)
     }
 
     pub(super) fn portfolio_risk(&self, symbol: Symbol, held: &Held) -> Option<PortfolioRisk> {

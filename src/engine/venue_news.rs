@@ -78,7 +78,7 @@ impl Engine {
             {
                 match purpose {
                     Purpose::Entry => trade.stop_entering(),
-                    Purpose::Target | Purpose::Stop | Purpose::Exit => trade.exit_refused(),
+                    Purpose::Target | Purpose::Stop | Purpose::Exit => trade.exit_refused(purpose),
                 }
             }
         }

@@ -35,7 +35,7 @@ impl Engine {
             let after = (trade.phase, trade.keeps());
             self.note_phases(symbol, before, after);
             // Until the venue has stated the account, what was sent before the last stop may have sold it already.
-            if !self.met && matches!(step, Step::Protect { .. } | Step::Replace { .. } | Step::SellNow { .. }) {
+            if !self.met && self.sells_or_guards(step) {
                 return refused;
             }
             match step {
@@ -56,13 +56,13 @@ impl Engine {
                 Step::QuoteExit { qty } => self.quote_exit(symbol, qty),
                 Step::Protect { qty, target, stop } => self.protect(symbol, qty, target, stop, out),
                 Step::Replace { old, qty } => {
-                    self.begin_part(symbol, qty);
+                    self.begin_part(symbol);
                     if !self.replace(symbol, old, qty, out) {
                         return refused;
                     }
                 }
                 Step::SellNow { qty } => {
-                    self.begin_part(symbol, qty);
+                    self.begin_part(symbol);
                     let reference = self.leaving_reference(symbol);
                     let id = self.reduce(symbol, qty, OrderKind::Market, Purpose::Exit, reference, out);
                     self.cost_child_sent(symbol, Side::Sell, id, qty, None, Span::ZERO);
@@ -85,6 +85,15 @@ impl Engine {
             self.dirty = true;
         }
         refused
+    }
+
+    /// Whether a step sells, guards, or takes a guard away.
+    fn sells_or_guards(&self, step: Step) -> bool {
+        match step {
+            Step::Protect { .. } | Step::Replace { .. } | Step::SellNow { .. } => true,
+            Step::Cancel(id) => self.orders.get(id).is_some_and(|order| order.new.side == Side::Sell),
+            _ => false,
+        }
     }
 
     /// Guards without a position guard nothing: somebody's late word revived them.

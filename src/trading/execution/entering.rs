@@ -1,5 +1,6 @@
 //! Buying: quote, re-quote, and at the deadline take what is left. What has been bought is guarded before more is bought.
 
+use super::order::Order;
 use super::protection::{Cover, DOUBTED_AFTER};
 use super::trade::{Phase, Scene, Step, Trade};
 use crate::domain::{OrderKind, Span, Timestamp};
@@ -14,10 +15,12 @@ impl Trade {
         let due = now >= self.deadline;
         if let Some(order) = self.buying(scene.orders) {
             if !order.is_resting() || !matches!(order.new.kind, OrderKind::LimitMaker { .. }) {
-                return self.beside_silent_buy(scene, cover, order.updated);
+                return if is_doubtful(order, now) { self.beside_doubtful_buy(scene, cover) } else { Step::Wait };
             }
             if due || self.exposed_too_long(scene) || self.stop_seen.is_some() {
-                return Step::Cancel(order.new.id);
+                let (buy, refused) = (order.new.id, order.refused_cancels > 0);
+                let meanwhile = if refused { self.beside_doubtful_buy(scene, cover) } else { Step::Wait };
+                return if meanwhile == Step::Wait { Step::Cancel(buy) } else { meanwhile };
             }
             let news = scene.touch.is_some() && self.quoted_at != scene.touch && self.quiet_for(now, rules.requote_after_ms);
             return if news && scene.maker.may_requote(self.requotes) { Step::Reconsider(order.new.id) } else { Step::Wait };
@@ -59,12 +62,11 @@ impl Trade {
         self.drive_holding(scene, cover)
     }
 
-    /// A buy that nobody has heard of for a while may live or not. What is held is sold or guarded whatever becomes of it.
-    fn beside_silent_buy(&mut self, scene: &Scene, cover: &Cover, heard: Timestamp) -> Step {
+    /// A buy that nobody has heard of for a while, or that can not be cancelled, may buy or not. What is held is sold or guarded whatever becomes of it.
+    fn beside_doubtful_buy(&mut self, scene: &Scene, cover: &Cover) -> Step {
         let is_asked = self.exit_request.is_some() || self.keep.is_some();
         let is_urgent = is_asked || self.stop_seen.is_some() || self.exit.filled.is_positive() || self.exposed_too_long(scene);
-        let is_silent = scene.now.since(heard) >= DOUBTED_AFTER;
-        if is_urgent && is_silent && self.held().is_positive() && self.hold(scene) { self.drive_holding(scene, cover) } else { Step::Wait }
+        if is_urgent && self.held().is_positive() && self.hold(scene) { self.drive_holding(scene, cover) } else { Step::Wait }
     }
 
     fn exposed_too_long(&self, scene: &Scene) -> bool {
@@ -88,4 +90,9 @@ impl Trade {
         self.hold_until = Some(scene.now + self.plan.hold);
         true
     }
+}
+
+/// Whether nobody has heard of a buy for a while, or its cancel was refused: what the venue says of it then does not help.
+fn is_doubtful(order: &Order, now: Timestamp) -> bool {
+    order.refused_cancels > 0 || now.since(order.updated) >= DOUBTED_AFTER
 }

@@ -10,10 +10,11 @@ const SHORTEST_PAUSE_MS: u32 = 100;
 
 impl Trade {
     pub(super) fn drive_holding(&mut self, scene: &Scene, cover: &Cover) -> Step {
-        // One that was not heard of, and lives: nothing more is bought.
+        // One that was not heard of, and lives: nothing more is bought. A refused cancel holds up nothing else.
         let buying = self.buying(scene.orders);
-        if let Some(order) = buying.filter(|order| order.is_resting() && order.refused_cancels == 0) {
-            return Step::Cancel(order.new.id);
+        let rests = buying.filter(|order| order.is_resting()).map(|order| (order.new.id, order.refused_cancels));
+        if let Some((buy, 0)) = rests {
+            return Step::Cancel(buy);
         }
         let buys = buying.is_some();
         if let Some(reason) = self.reason_to_leave(scene, cover) {
@@ -30,7 +31,7 @@ impl Trade {
             let reason = if self.sold_by == Some(Purpose::Stop) { ExitReason::Stop } else { ExitReason::Target };
             return Step::Close { reason };
         }
-        Step::Wait
+        rests.map_or(Step::Wait, |(buy, _)| Step::Cancel(buy))
     }
 
     /// A stop that the venue watches is the venue's to act on, unless the market stays beyond it.

@@ -47,7 +47,10 @@ impl Trade {
         let held = self.held();
         let ready = self.quiet_for(scene.now, self.exit_pause_ms(scene.rules));
         let first = self.last_sent.is_none() || self.refusals == 0;
-        let waits = self.sells_in_parts(scene, reason) && !self.quiet_for(scene.now, scene.maker.part_pause_ms());
+        let sellable = scene.instrument.tradable(held - cover.claimed(), price);
+        // Beside others' coins a guard ends before its coins are sold: one at a time as well.
+        let one_under_way = !scene.alone && (sellable.is_positive() || cover.guards.iter().any(|g| g.awaited));
+        let waits = self.sells_in_parts(scene, reason) && (one_under_way || !self.quiet_for(scene.now, scene.maker.part_pause_ms()));
         for guard in cover.guards.iter().filter(|g| !g.awaited && g.purpose != super::Purpose::Exit) {
             let qty = scene.instrument.tradable(guard.claimed.min(held), price);
             if !qty.is_positive() {
@@ -66,7 +69,6 @@ impl Trade {
                 return Step::Replace { old: guard.by, qty };
             }
         }
-        let sellable = scene.instrument.tradable(held - cover.claimed(), price);
         if sellable.is_positive() {
             return if ready { Step::SellNow { qty: sellable } } else { self.guard_meanwhile(scene, cover, sellable) };
         }
@@ -81,7 +83,9 @@ impl Trade {
 
     /// Whether guards are sold one after another, with time for the book to fill up in between.
     fn sells_in_parts(&self, scene: &Scene, reason: ExitReason) -> bool {
-        has_time(reason) && !self.pressed && self.stop_seen.is_none() && scene.maker.is_large(self.held(), scene.visible_bids)
+        // A book that nobody sees is no reason for haste.
+        let is_large = scene.touch.is_none() || scene.maker.is_large(self.held(), scene.visible_bids);
+        has_time(reason) && !self.pressed && self.stop_seen.is_none() && is_large
     }
 
     /// Where sales are refused again and again the next try may be minutes away: until then the venue guards what is left.
@@ -105,7 +109,7 @@ impl Trade {
         let sellable = scene.instrument.tradable(held, stop);
         if !sellable.is_positive() {
             return match cover.guards.iter().find(|g| !g.awaited) {
-                _ if cover.guards.is_empty() => Step::Close { reason },
+                _ if cover.guards.is_empty() && self.buying(scene.orders).is_none() => Step::Close { reason },
                 Some(rest) => Step::Cancel(rest.by),
                 None => Step::Wait,
             };
@@ -131,6 +135,6 @@ impl Trade {
 }
 
 /// Neither a price nor a limit nor a person drives it out.
-const fn has_time(reason: ExitReason) -> bool {
+pub(super) const fn has_time(reason: ExitReason) -> bool {
     matches!(reason, ExitReason::HoldLimit | ExitReason::Signal)
 }

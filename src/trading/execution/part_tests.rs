@@ -149,9 +149,39 @@ fn a_part_is_not_sold_twice_whatever_is_refused_or_asked_again() {
     desk.see(1_010, "100");
     assert_eq!(desk.steps.len(), 3, "{:?}", desk.steps);
     // The guard is gone and the sale refused: the whole is guarded again, and the sale tried at its own pace.
-    desk.trade.exit_refused();
-    desk.canceled(3, 1_020).canceled(5, 1_020).see(1_100, "100").see(2_010, "100").see(3_000, "100").see(3_010, "100");
-    assert_eq!(desk.steps[3..], ["2010 target 6 1 @ 101 / 99.5", "3010 replace 6", "3010 exit 8 0.3"]);
+    desk.trade.exit_refused(Purpose::Exit);
+    desk.canceled(3, 1_020).canceled(5, 1_020).see(1_100, "100").see(1_990, "100").see(2_000, "100");
+    assert_eq!(desk.steps[3..], ["1100 target 6 1 @ 101 / 99.5", "2000 replace 6", "2000 exit 8 0.3"]);
+}
+
+#[test]
+fn a_part_whose_sale_ends_unfilled_is_guarded_before_it_is_tried_again() {
+    let mut desk = Desk::holding();
+    desk.trade.hold_at_most("0.7".parse().unwrap());
+    desk.see(1_000, "100").canceled(3, 1_010);
+    for ms in (1_020..3_000).step_by(10) {
+        let sale = desk.orders.live().find(|o| o.purpose == Purpose::Exit).map(|o| o.new.id.sequence);
+        sale.into_iter().for_each(|sale| {
+            desk.expired(sale);
+        });
+        let asked: Vec<u64> = desk.orders.live().filter(|o| o.state == OrderState::CancelSent).map(|o| o.new.id.sequence).collect();
+        for guard in asked {
+            desk.canceled(guard, ms);
+        }
+        desk.see(ms, "100");
+    }
+    let told: Vec<&str> = desk.steps[3..9].iter().map(String::as_str).collect();
+    assert_eq!(told[..3], ["1100 target 6 1 @ 101 / 99.5", "1500 replace 6", "1500 exit 8 0.3"]);
+    assert_eq!(told[3..], ["1600 target 9 1 @ 101 / 99.5", "2000 replace 9", "2000 exit 11 0.3"]);
+}
+
+#[test]
+fn a_part_is_sold_although_its_guard_is_refused() {
+    let mut desk = Desk::holding();
+    desk.canceled(3, 10).refused(10, 900, "100");
+    desk.trade.hold_at_most("0.7".parse().unwrap());
+    desk.see(910, "100");
+    assert_eq!(desk.last(), "910 exit 7 0.3");
 }
 
 #[test]
@@ -169,4 +199,51 @@ fn others_coins_are_not_sold_with_a_part() {
     desk.trade.hold_at_most("0.7".parse().unwrap());
     desk.see(1_000, "100").canceled(3, 1_010).see(1_020, "100").see(1_120, "100");
     assert_eq!(desk.steps[1..], ["1000 cancel 3", "1020 exit 5 0.3", "1120 target 6 0.7 @ 101 / 99.5"]);
+    let mut many = bought_in_parts();
+    let bought = many.steps.len();
+    many.alone = false;
+    many.trade.hold_at_most("0.9".parse().unwrap());
+    many.see(5_000, "100").see(5_010, "100").canceled(7, 5_020).see(5_030, "100").see(5_040, "100");
+    assert_eq!(many.steps[bought..], ["5000 cancel 7", "5030 exit 13 0.1"], "the other guards stay");
+    let mut leaving = bought_in_parts();
+    leaving.alone = false;
+    leaving.trade.request_exit(ExitReason::Signal);
+    leaving
+        .see(5_000, "100")
+        .see(5_010, "100")
+        .canceled(3, 5_020)
+        .see(5_030, "100")
+        .fill(13, "0.4", "100")
+        .see(5_600, "100")
+        .see(7_030, "100");
+    assert_eq!(leaving.steps[bought..], ["5000 cancel 3", "5030 exit 13 0.4", "7030 cancel 7"]);
+}
+
+#[test]
+fn a_book_that_is_lost_hurries_nobody() {
+    let mut desk = bought_in_parts();
+    desk.trade.request_exit(ExitReason::Signal);
+    desk.see(5_000, "100").canceled(3, 5_010).fill(13, "0.4", "100");
+    assert_eq!(desk.blind(5_100), Step::Wait);
+    assert!(matches!(desk.blind(7_000), Step::Replace { .. }));
+    assert!(desk.trade.has_patience());
+    desk.trade.request_exit(ExitReason::LossLimit);
+    assert!(!desk.trade.has_patience());
+    assert!(matches!(desk.blind(7_010), Step::Replace { .. }));
+}
+
+#[test]
+fn a_buy_whose_cancel_is_refused_is_cancelled_again_and_holds_up_nothing() {
+    let mut desk = with_a_silent_buy();
+    desk.canceled(3, 2_100).see(2_110, "100").see(7_110, "100").accepted(&[id(5)], 8_000);
+    desk.see(8_000, "100").cancel_refused(5, 8_010).accepted(&[id(5)], 8_020);
+    desk.see(12_000, "100").see(13_000, "100");
+    let cancels: Vec<&String> = desk.steps.iter().filter(|step| step.ends_with("cancel 5")).collect();
+    assert_eq!(cancels.len(), 2, "{:?}", desk.steps);
+    // While it is being entered, too: out of what was bought, whatever the venue says of the rest.
+    let mut entering = Desk::new();
+    entering.see(0, "100").fill(1, "0.4", "100").trade.request_exit(ExitReason::Flatten);
+    entering.see(10, "100").cancel_refused(1, 20).accepted(&[id(1)], 20);
+    entering.see(30, "100");
+    assert_eq!(entering.steps[1..], ["10 cancel 1", "30 exit 5 0.4"]);
 }

@@ -3,8 +3,8 @@
 
 use super::order::Purpose;
 use super::protection::{Cover, Guard};
-use super::trade::{Phase, Scene, Step, Trade};
-use crate::domain::Qty;
+use super::trade::{Phase, Scene, Step, Trade, doubled};
+use crate::domain::{Qty, Span};
 
 impl Trade {
     /// Sells what is held beyond `keep`; an entry under way buys no more. Of two wishes the smaller holding counts.
@@ -35,13 +35,18 @@ impl Trade {
             }
             return None;
         }
-        if self.refusals > 0 && !self.quiet_for(scene.now, self.exit_pause_ms(scene.rules)) {
+        let pause = Span::from_millis(i64::from(doubled(scene.rules.exit_retry_ms, self.part_refusals)));
+        if selling.is_zero() && self.sold_at.is_some_and(|sold| scene.now.since(sold) < pause) {
+            // It ended without having sold enough: the guard comes first.
             return None;
         }
-        // After a refusal the guard comes first: the next sale may be refused as well.
         let free = scene.instrument.tradable(excess.min(self.held() - cover.claimed()), touch.bid);
-        if free.is_positive() && self.refusals == 0 {
+        if free.is_positive() {
             return Some(Step::SellNow { qty: free });
+        }
+        if !scene.alone && cover.guards.iter().any(|g| g.awaited && g.purpose != Purpose::Exit) {
+            // One guard at a time: what it frees is sold first.
+            return None;
         }
         let guard = best_for(cover, excess)?;
         if guard.target.is_some() && !scene.alone {

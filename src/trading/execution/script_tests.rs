@@ -86,6 +86,23 @@ impl Desk {
         desk
     }
 
+    /// A look without a book.
+    pub fn blind(&mut self, ms: i64) -> Step {
+        let (instrument, rules, maker) = (instrument(), rules(), self.maker.clone());
+        let (orders, alone) = (&self.orders, self.alone);
+        let scene = Scene {
+            now: at(ms),
+            touch: None,
+            instrument: &instrument,
+            orders,
+            rules: &rules,
+            maker: &maker,
+            alone,
+            visible_bids: Qty::ZERO,
+        };
+        self.trade.drive(&scene)
+    }
+
     fn next(&mut self) -> ClientOrderId {
         self.sequence += 1;
         id(self.sequence)
@@ -211,13 +228,13 @@ impl Desk {
     }
 
     /// The venue refuses every order of the trade that it sees between two moments; the market stands still.
-    fn refused(&mut self, from: i64, until: i64, bid: &str) -> &mut Self {
+    pub fn refused(&mut self, from: i64, until: i64, bid: &str) -> &mut Self {
         for ms in (from..until).step_by(10) {
             let before = self.sequence;
             self.see(ms, bid);
             let placed: Vec<u64> = (before + 1..=self.sequence).filter(|n| self.orders.get(id(*n)).is_some()).collect();
             if let Some(first) = placed.first() {
-                self.trade.exit_refused();
+                self.trade.exit_refused(self.orders.get(id(*first)).unwrap().purpose);
                 self.canceled(*first, ms);
             }
         }
@@ -226,6 +243,11 @@ impl Desk {
 
     pub fn canceled(&mut self, sequence: u64, ms: i64) -> &mut Self {
         self.orders.end_for_test(id(sequence), at(ms));
+        self
+    }
+
+    pub fn cancel_refused(&mut self, sequence: u64, ms: i64) -> &mut Self {
+        self.orders.cancel_refused(id(sequence), at(ms));
         self
     }
 
@@ -314,7 +336,7 @@ fn a_guard_that_is_placed_while_sales_are_refused_stays_until_the_next_try() {
         let before = desk.sequence;
         desk.see(ms, "100");
         if let Some(sale) = (before + 1..=desk.sequence).find(|n| desk.orders.get(id(*n)).is_some_and(|o| o.purpose == Purpose::Exit)) {
-            desk.trade.exit_refused();
+            desk.trade.exit_refused(Purpose::Exit);
             desk.canceled(sale, ms);
         }
         let cancelled: Vec<u64> =

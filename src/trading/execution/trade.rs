@@ -11,6 +11,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::leaving::has_time;
 use super::order::{Order, Purpose};
 use super::orders::Orders;
 use super::protection::{Cover, exposed_since};
@@ -196,6 +197,11 @@ pub struct Trade {
     /// No more than this is to stay held: a limit was passed.
     #[serde(default)]
     pub(super) keep: Option<Qty>,
+    /// When a part was sold last, and how often in a row the venue refused that.
+    #[serde(default)]
+    pub(super) sold_at: Option<Timestamp>,
+    #[serde(default)]
+    pub(super) part_refusals: u32,
     /// Somebody asked again while it was leaving: no more pauses.
     #[serde(default)]
     pub(super) pressed: bool,
@@ -255,6 +261,8 @@ impl Trade {
             patient_until: None,
             guarded_at: None,
             keep: None,
+            sold_at: None,
+            part_refusals: 0,
             pressed: false,
         }
     }
@@ -298,6 +306,9 @@ impl Trade {
     pub fn sent(&mut self, id: ClientOrderId, purpose: Purpose, now: Timestamp) {
         if purpose == Purpose::Entry {
             self.working = Some(id);
+        }
+        if purpose == Purpose::Exit {
+            self.sold_at = Some(now);
         }
         // A guard that is placed while sales are refused puts off no sale.
         if purpose != Purpose::Target || !self.is_hurried() {
@@ -360,18 +371,27 @@ impl Trade {
         self.exit_request.is_some() || matches!(self.phase, Phase::Exiting { .. })
     }
 
-    /// The venue refused a target or exit; the next try waits longer, so that nobody is banned for repeating what can not be.
-    pub fn exit_refused(&mut self) {
-        self.refusals = self.refusals.saturating_add(1);
+    /// The venue refused a guard or a sale; the next try waits longer, so that nobody is banned for repeating what can not be. A part that
+    /// can not be sold puts off no guard.
+    pub fn exit_refused(&mut self, purpose: Purpose) {
+        let of_part = purpose == Purpose::Exit && !matches!(self.phase, Phase::Exiting { .. });
+        let count = if of_part { &mut self.part_refusals } else { &mut self.refusals };
+        *count = count.saturating_add(1);
     }
 
     pub(super) fn exit_pause_ms(&self, rules: &ExecutionRules) -> u32 {
-        rules.exit_retry_ms.saturating_mul(1 << self.refusals.min(7))
+        doubled(rules.exit_retry_ms, self.refusals)
+    }
+
+    /// Leaving without hurry: neither a price nor a limit nor a person drives it out.
+    #[must_use]
+    pub fn has_patience(&self) -> bool {
+        matches!(self.phase, Phase::Exiting { reason } if has_time(reason)) && !self.pressed
     }
 
     /// Adds a fill of one of this trade's orders. `fee_value` is a commission in a third asset, in quote money.
     pub fn on_fill(&mut self, fill: &VenueFill, purpose: Option<Purpose>, reference: Reference, instrument: &Instrument, fee_value: Money) {
-        self.refusals = 0;
+        (self.refusals, self.part_refusals) = (0, 0);
         if fill.side == Side::Sell {
             self.sold_by = purpose;
         }
@@ -437,4 +457,9 @@ impl Trade {
     pub(super) fn quiet_for(&self, now: Timestamp, pause_ms: u32) -> bool {
         self.last_sent.is_none_or(|sent| now.since(sent) >= Span::from_millis(i64::from(pause_ms)))
     }
+}
+
+/// A pause after so many refusals in a row.
+pub(super) fn doubled(pause_ms: u32, refusals: u32) -> u32 {
+    pause_ms.saturating_mul(1 << refusals.min(7))
 }

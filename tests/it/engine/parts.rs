@@ -1,6 +1,6 @@
 //! Positions in parts: bought, guarded and sold in pieces that the book can bear, and reduced to a limit instead of sold whole.
 
-use huracan::domain::{Money, Side};
+use huracan::domain::{Money, Side, Symbol};
 use huracan::engine::Settings;
 use huracan::protocol::{Command, LimitName, LimitValue, ModelRole, OrderCostRecord, ParentPurpose, Record, Request};
 use huracan::trading::costs::MakerRules;
@@ -87,4 +87,27 @@ fn a_tightened_limit_sells_a_part_that_is_a_parent_of_its_own() {
     let parts = order_costs(&desk, ParentPurpose::Exit);
     let part = parts.iter().find(|cost| cost.side == Side::Sell && cost.wanted.is_positive()).unwrap();
     assert!(part.filled == part.wanted && part.children == 1, "{part:?}");
+}
+
+#[test]
+fn of_two_positions_beyond_their_limit_each_keeps_a_part() {
+    let mut desk = Desk::ready(17);
+    let holding = |desk: &Desk| desk.trades().iter().filter(|trade| !trade.is_entering() && !trade.is_leaving()).count();
+    desk.run_until("two positions", |desk| holding(desk) >= 2);
+    let marks = desk.session.engine.marks();
+    let values = |desk: &Desk| -> Vec<(Symbol, Money)> {
+        desk.trades().iter().map(|trade| (trade.symbol, marks[&trade.symbol].notional(trade.held()).unwrap())).collect()
+    };
+    let before: Vec<_> = values(&desk).into_iter().filter(|(_, value)| value.is_positive()).collect();
+    let limit = Money::from_raw(before.iter().map(|(_, value)| value.raw()).min().unwrap() * 3 / 4);
+    for name in [LimitName::MaxOrderNotional, LimitName::MaxPositionNotional] {
+        desk.command(Command::SetLimit { name, value: LimitValue::Money(limit), confirmed: false });
+    }
+    desk.run(3);
+    let after = values(&desk);
+    for (symbol, value) in before {
+        let left = after.iter().find(|(other, _)| *other == symbol).map(|(_, value)| *value).unwrap_or_default();
+        let least = Money::from_raw(limit.raw() * 8 / 10);
+        assert!(left <= limit && left >= least, "{symbol}: {value} became {left}, limit {limit}");
+    }
 }
