@@ -60,6 +60,10 @@ impl Terms {
     pub const fn public(weight: u32) -> Self {
         Self { signed: false, cost: Cost { weight, orders: 0, urgency: Urgency::Read }, repeatable: true }
     }
+    /// Market data: it waits longer than what is asked about the account.
+    pub const fn download(weight: u32) -> Self {
+        Self { signed: false, cost: Cost { weight, orders: 0, urgency: Urgency::Bulk }, repeatable: true }
+    }
     pub const fn private(weight: u32) -> Self {
         Self { signed: true, ..Self::public(weight) }
     }

@@ -165,7 +165,7 @@ impl RestClient {
         if self.http.clock.latest().is_none() {
             self.sample_clock().await?;
         }
-        let rows: Vec<KlineWire> = self.http.call(get("/api/v3/klines"), query, Terms::public(2)).await?;
+        let rows: Vec<KlineWire> = self.http.call(get("/api/v3/klines"), query, Terms::download(2)).await?;
         let now = self.venue_now();
         let finished: Vec<Candle> = rows.iter().filter(|k| k.close_time() < now).map(KlineWire::candle).collect();
         let sound: Vec<Candle> = finished.iter().filter(|c| c.is_sound()).copied().collect();
@@ -212,14 +212,14 @@ impl RestClient {
             _ => 250,
         };
         let query = Query::new().with("symbol", symbol).with("limit", limit);
-        let wire: DepthSnapshotWire = self.http.call(get("/api/v3/depth"), query, Terms::public(weight)).await?;
+        let wire: DepthSnapshotWire = self.http.call(get("/api/v3/depth"), query, Terms::download(weight)).await?;
         Ok(BookSnapshot { last_update_id: wire.last_update_id, bids: levels(wire.bids), asks: levels(wire.asks) })
     }
 
     /// The latest public trades, oldest first.
     pub async fn trades(&self, symbol: Symbol, limit: u32) -> Result<Vec<(Timestamp, PublicTrade)>, ClientError> {
         let query = Query::new().with("symbol", symbol).with("limit", limit);
-        let rows: Vec<PublicTradeWire> = self.http.call(get("/api/v3/trades"), query, Terms::public(25)).await?;
+        let rows: Vec<PublicTradeWire> = self.http.call(get("/api/v3/trades"), query, Terms::download(25)).await?;
         Ok(rows.iter().map(PublicTradeWire::trade).collect())
     }
 }
