@@ -67,21 +67,27 @@ impl Shared {
         self.finished.load(Ordering::Relaxed)
     }
 
-    /// Ctrl-C and SIGTERM stop the run gracefully; a second one ends the program at once.
+    /// Ctrl-C and SIGTERM stop the run gracefully; a second one ends the program at once. A hang-up (the terminal's connection ended) stops
+    /// nothing: positions are still watched.
     pub fn stop_on_signals(self: &Arc<Self>) -> Outcome {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let shared = Arc::clone(self);
         std::thread::Builder::new().name("signals".into()).spawn(move || {
             runtime.block_on(async move {
                 use tokio::signal::unix::{SignalKind, signal};
-                let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+                let heard = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
+                let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = heard else {
                     tracing::error!("signals can not be heard");
                     return;
                 };
-                for _ in 0..2 {
+                loop {
                     tokio::select! {
                         _ = interrupt.recv() => {}
                         _ = terminate.recv() => {}
+                        _ = hangup.recv() => {
+                            tracing::warn!("the terminal hung up: going on without it");
+                            continue;
+                        }
                     }
                     if shared.must_stop() {
                         std::process::exit(130);
