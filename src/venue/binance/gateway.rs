@@ -496,6 +496,54 @@ mod tests {
         running.until(|e| matches!(e, Event::Venue(VenueEvent::Reconciled { .. }))).await;
     }
 
+    const NEW: ClientOrderId = ClientOrderId { sequence: 0x2c, ..OURS };
+
+    /// A venue that takes every order, whose first user stream says this after its subscription.
+    async fn with_placement(first: Option<String>) -> (TestVenue, Running) {
+        let taking = |seen: &Seen, _: &[Seen]| match (seen.method.as_str(), seen.path.as_str()) {
+            ("POST", "/api/v3/order") => ok(r#"{"symbol":"BTCUSDT","orderId":29,"clientOrderId":"h000000000000001f-2c","transactTime":5,
+                "price":"90","origQty":"0.5","executedQty":"0","status":"NEW","timeInForce":"GTC","type":"LIMIT","side":"BUY","fills":[]}"#),
+            _ => answer(seen),
+        };
+        let playing = move |path: &str, before: usize| {
+            let mut steps = play(path, before);
+            if let (false, 0, Some(text)) = (path == "/stream", before, &first) {
+                steps.insert(2, Step::Send(text.clone()));
+            }
+            steps
+        };
+        let venue = TestVenue::start_with_streams(taking, playing).await;
+        let streams = StreamRules { reported_within: Duration::from_millis(600), ..StreamRules::default() };
+        let mut running = begin(GatewayConfig { streams, ..config(&venue) });
+        running.until(|e| matches!(e, Event::Venue(VenueEvent::Reconciled { .. }))).await;
+        let kind = crate::domain::OrderKind::LimitMaker { price: "90".parse().unwrap() };
+        let (symbol, qty) = ("BTCUSDT".parse().unwrap(), "0.5".parse().unwrap());
+        let order = crate::domain::NewOrder { id: NEW, symbol, side: crate::domain::Side::Buy, qty, kind };
+        running.requests.send(Request::Place { order, opening: false }).await.unwrap();
+        running.until(|e| matches!(e, Event::Venue(VenueEvent::Accepted { id: NEW, .. }))).await;
+        (venue, running)
+    }
+
+    #[tokio::test]
+    async fn a_user_stream_that_does_not_report_an_order_is_left_for_a_new_one() {
+        let (venue, mut running) = with_placement(None).await;
+        let down = running.until(|e| is_link(e, Stream::User, false)).await;
+        assert!(!down.iter().any(|e| matches!(e, Event::Venue(VenueEvent::Reconciled { .. }))), "{down:#?}");
+        running.until(|e| is_link(e, Stream::User, true)).await;
+        running.until(|e| matches!(e, Event::Venue(VenueEvent::Reconciled { .. }))).await;
+        assert_eq!(venue.seen("/ws-api/v3").iter().filter(|s| s.method == "TEXT").count(), 2, "subscribed once more");
+    }
+
+    #[tokio::test]
+    async fn a_user_stream_that_reports_what_was_taken_stays_up_also_when_its_report_comes_first() {
+        let report = r#"{"subscriptionId":0,"event":{"e":"executionReport","E":9,"s":"BTCUSDT","c":"h000000000000001f-2c","C":"","S":"BUY",
+            "q":"0.5","x":"NEW","X":"NEW","i":29,"l":"0","z":"0","L":"0","n":"0","N":null,"T":9,"t":-1,"m":false,"I":1,"r":"NONE"}}"#;
+        let (venue, mut running) = with_placement(Some(report.to_owned())).await;
+        let quiet = timeout(Duration::from_millis(2_000), running.until(|e| is_link(e, Stream::User, false))).await;
+        assert!(quiet.is_err(), "{quiet:#?}");
+        assert_eq!(venue.seen("/ws-api/v3").iter().filter(|s| s.method == "TEXT").count(), 1);
+    }
+
     #[tokio::test]
     async fn a_reader_may_ask_for_a_new_snapshot() {
         let later = r#"{"lastUpdateId":12,"bids":[["99","1"]],"asks":[["101","1"]]}"#;
