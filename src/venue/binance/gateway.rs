@@ -496,6 +496,42 @@ mod tests {
         running.until(|e| matches!(e, Event::Venue(VenueEvent::Reconciled { .. }))).await;
     }
 
+    /// As `answer`, but for what became of one order, whose number is in it.
+    fn refusing(code: i64) -> impl Fn(&Seen, &[Seen]) -> Answer + Send + Sync + 'static {
+        move |seen, _| match (seen.method.as_str(), seen.path.as_str()) {
+            ("GET", "/api/v3/order") if seen.params.contains("-2b") => fail(400, format!(r#"{{"code":{code},"msg":"Not this one."}}"#)),
+            _ => answer(seen),
+        }
+    }
+
+    const OTHER: ClientOrderId = ClientOrderId { sequence: 0x2b, ..OURS };
+
+    /// What is told until the account is stated, when an earlier run left two orders.
+    async fn compared(code: i64) -> Vec<VenueEvent> {
+        let venue = TestVenue::start_with_streams(refusing(code), play).await;
+        let symbol = "BTCUSDT".parse().unwrap();
+        let mut running = begin(GatewayConfig { carried_orders: vec![(OTHER, symbol), (OURS, symbol)], ..config(&venue) });
+        let events = running.until(|e| matches!(e, Event::Venue(VenueEvent::Reconciled { .. }))).await;
+        events.into_iter().filter_map(|e| if let Event::Venue(news) = e { Some(news) } else { None }).collect()
+    }
+
+    #[tokio::test]
+    async fn an_order_that_the_venue_has_put_away_has_ended_and_the_account_is_compared() {
+        let told = compared(-2026).await;
+        assert_eq!(told.iter().filter(|e| **e == VenueEvent::Archived { id: OTHER }).count(), 1, "{told:#?}");
+        assert!(!told.iter().any(|e| matches!(e, VenueEvent::Failure { .. })), "{told:#?}");
+        assert!(told.iter().any(|e| matches!(e, VenueEvent::Order(VenueOrder { id: OURS, .. }))), "the next order is asked about");
+    }
+
+    #[tokio::test]
+    async fn what_the_venue_will_not_say_of_one_order_keeps_nobody_from_hearing_of_the_others() {
+        let told = compared(-1100).await;
+        let named = |e: &VenueEvent| matches!(e, VenueEvent::Failure { message, .. } if message.contains(&OTHER.to_string()));
+        assert!(told.iter().any(named), "{told:#?}");
+        assert!(told.contains(&VenueEvent::Unknown { id: OTHER }), "it has not ended: {told:#?}");
+        assert!(told.iter().any(|e| matches!(e, VenueEvent::Order(VenueOrder { id: OURS, .. }))), "the next order is asked about");
+    }
+
     const NEW: ClientOrderId = ClientOrderId { sequence: 0x2c, ..OURS };
 
     /// A venue that takes every order, whose first user stream says this after its subscription.
