@@ -1,6 +1,7 @@
 //! The terminal as we take it and give it back: restored on leaving, on an error and on a panic of any thread.
 
 use std::io::{self, IsTerminal, Stdout};
+use std::mem::ManuallyDrop;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -16,7 +17,8 @@ static HOOK: Once = Once::new();
 
 /// Raw mode and alternate screen, for as long as it lives.
 pub struct Screenful {
-    pub terminal: Terminal<CrosstermBackend<Stdout>>,
+    /// Never dropped: its own farewell panics when the terminal has hung up. `restore` says goodbye.
+    pub terminal: ManuallyDrop<Terminal<CrosstermBackend<Stdout>>>,
     /// Keys come from standard input.
     typed: bool,
 }
@@ -39,7 +41,7 @@ impl Screenful {
         execute!(io::stdout(), EnterAlternateScreen)?;
         let mut terminal = Terminal::new(CrosstermBackend::new(io::stdout()))?;
         terminal.clear()?;
-        Ok(Self { terminal, typed: io::stdin().is_terminal() })
+        Ok(Self { terminal: ManuallyDrop::new(terminal), typed: io::stdin().is_terminal() })
     }
 
     /// True once the terminal has hung up. It must not be read then: the library for keys would never come back.
