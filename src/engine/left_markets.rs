@@ -53,7 +53,11 @@ impl Engine {
             } else {
                 "the other markets go on without it: take it out of the symbols and start again"
             };
-            self.alert(Severity::Critical, format!("the venue does not know the market {symbol}; {next}"), out);
+            self.alert(
+                Severity::Critical,
+                format!("the venue does not know the market {symbol}, or its description does not read; {next}"),
+                out,
+            );
         }
     }
 }

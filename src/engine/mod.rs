@@ -262,10 +262,10 @@ impl Engine {
         !self.orders.live().any(moves) && !self.is_exposed()
     }
 
-    /// Whether an opening order may leave at this moment.
+    /// Whether an opening order may leave at this moment: one that was approved before the account's stream broke may not.
     #[must_use]
     pub fn may_open(&self) -> bool {
-        self.breakers.halted().is_none() && !self.stopping
+        self.breakers.halted().is_none() && !self.stopping && self.reconciled
     }
 
     /// Median of ours less the venue's clock over all feeds, from the messages' own stamps; for recorded captures.

@@ -47,6 +47,11 @@ impl Engine {
                 self.alert(Severity::Info, format!("order {id}: cancel refused ({message}), asking the venue"), out);
                 self.after(change, out);
             }
+            VenueEvent::Archived { id } => {
+                let change = self.orders.archived(id, self.now);
+                self.alert(Severity::Warning, format!("order {id}: ended long ago with nothing filled, the venue has put it away"), out);
+                self.after(change, out);
+            }
             VenueEvent::Balances { balances, .. } => self.on_balances(&balances, out),
             VenueEvent::Reconciled { balances, open, foreign_orders, .. } => self.on_reconciled(&balances, &open, foreign_orders, out),
             VenueEvent::Tested { id, refused } => self.on_tested(id, refused, out),

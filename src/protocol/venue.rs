@@ -63,6 +63,11 @@ pub enum VenueEvent {
         id: ClientOrderId,
         refused: Option<(VenueRefusal, String)>,
     },
+    // Journals are read by position: what is new comes last.
+    /// The venue has put the order away: it was cancelled or expired long ago, with nothing filled.
+    Archived {
+        id: ClientOrderId,
+    },
 }
 
 /// An order as the venue states it.

@@ -16,6 +16,8 @@ use super::{Scene, draw};
 use crate::protocol::{Command, LogLine, View};
 
 const FRAME: Duration = Duration::from_millis(66);
+/// How often keys are looked for. Never waited for inside the library for keys: a terminal that hangs up meanwhile would hold us there.
+const LOOK: Duration = Duration::from_millis(5);
 /// How long a notice stands in the footer.
 const NOTICE: Duration = Duration::from_secs(4);
 
@@ -69,9 +71,26 @@ pub fn run(wiring: &Wiring, options: Options, stop: &AtomicBool) -> io::Result<E
         session.refresh(wiring, frame_start);
         screen.terminal.draw(|frame| draw(&session.scene(), frame.area(), frame.buffer_mut()))?;
         // A key is answered at once with a new frame; without one the next frame comes on time.
-        if event::poll(FRAME.saturating_sub(frame_start.elapsed()))? && session.take_events(wiring)? {
+        if waited(&screen, frame_start)? && session.take_events(wiring)? {
             return Ok(Exit::Quit);
         }
+    }
+}
+
+/// True as soon as a key is there, false at the frame's end.
+fn waited(screen: &Screenful, frame_start: Instant) -> io::Result<bool> {
+    loop {
+        if screen.is_gone() {
+            return Err(io::Error::new(io::ErrorKind::BrokenPipe, "the terminal hung up"));
+        }
+        if event::poll(Duration::ZERO)? {
+            return Ok(true);
+        }
+        let left = FRAME.saturating_sub(frame_start.elapsed());
+        if left.is_zero() {
+            return Ok(false);
+        }
+        std::thread::sleep(left.min(LOOK));
     }
 }
 

@@ -1,6 +1,7 @@
 //! The terminal as we take it and give it back: restored on leaving, on an error and on a panic of any thread.
 
-use std::io::{self, Stdout};
+use std::io::{self, IsTerminal, Stdout};
+use std::mem::ManuallyDrop;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -16,7 +17,10 @@ static HOOK: Once = Once::new();
 
 /// Raw mode and alternate screen, for as long as it lives.
 pub struct Screenful {
-    pub terminal: Terminal<CrosstermBackend<Stdout>>,
+    /// Never dropped: its own farewell panics when the terminal has hung up. `restore` says goodbye.
+    pub terminal: ManuallyDrop<Terminal<CrosstermBackend<Stdout>>>,
+    /// Keys come from standard input.
+    typed: bool,
 }
 
 impl Screenful {
@@ -37,7 +41,13 @@ impl Screenful {
         execute!(io::stdout(), EnterAlternateScreen)?;
         let mut terminal = Terminal::new(CrosstermBackend::new(io::stdout()))?;
         terminal.clear()?;
-        Ok(Self { terminal })
+        Ok(Self { terminal: ManuallyDrop::new(terminal), typed: io::stdin().is_terminal() })
+    }
+
+    /// True once the terminal has hung up. It must not be read then: the library for keys would never come back.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        (self.typed && !io::stdin().is_terminal()) || !io::stdout().is_terminal()
     }
 
     /// False once a panic elsewhere has given the terminal back, so that its message can be read.

@@ -14,4 +14,5 @@ mod honest;
 mod kill;
 mod live;
 mod real_time;
+mod signals;
 mod tidy;

@@ -59,7 +59,7 @@ pub fn run(context: Context, args: &RunArgs) -> Outcome {
         shared.stop_on_signals()?;
     }
     let summary = ended(worker)?;
-    context.out.answer(&summary, || summary.text())
+    shared.heard(context.out.answer(&summary, || summary.text()))
 }
 
 struct Job {

@@ -19,6 +19,7 @@ pub struct Shared {
     commands: Mutex<Option<Sender<Event>>>,
     stop: AtomicBool,
     finished: AtomicBool,
+    hung_up: AtomicBool,
 }
 
 impl Shared {
@@ -28,6 +29,7 @@ impl Shared {
             commands: Mutex::default(),
             stop: AtomicBool::new(false),
             finished: AtomicBool::new(false),
+            hung_up: AtomicBool::new(false),
         })
     }
 
@@ -67,21 +69,39 @@ impl Shared {
         self.finished.load(Ordering::Relaxed)
     }
 
-    /// Ctrl-C and SIGTERM stop the run gracefully; a second one ends the program at once.
+    /// What came of telling a run's summary: without a reader, because the terminal hung up, it is no failure of the run.
+    pub fn heard(&self, told: Outcome) -> Outcome {
+        told.or_else(|failure| {
+            if !self.hung_up.load(Ordering::Relaxed) {
+                return Err(failure);
+            }
+            tracing::warn!(%failure, "nobody is left to hear the summary");
+            Ok(())
+        })
+    }
+
+    /// Ctrl-C and SIGTERM stop the run gracefully; a second one ends the program at once. A hang-up (the terminal's connection ended) stops
+    /// nothing: positions are still watched.
     pub fn stop_on_signals(self: &Arc<Self>) -> Outcome {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let shared = Arc::clone(self);
         std::thread::Builder::new().name("signals".into()).spawn(move || {
             runtime.block_on(async move {
                 use tokio::signal::unix::{SignalKind, signal};
-                let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+                let heard = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
+                let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = heard else {
                     tracing::error!("signals can not be heard");
                     return;
                 };
-                for _ in 0..2 {
+                loop {
                     tokio::select! {
                         _ = interrupt.recv() => {}
                         _ = terminate.recv() => {}
+                        _ = hangup.recv() => {
+                            shared.hung_up.store(true, Ordering::Relaxed);
+                            tracing::warn!("the terminal hung up: going on without it");
+                            continue;
+                        }
                     }
                     if shared.must_stop() {
                         std::process::exit(130);
@@ -193,6 +213,14 @@ mod tests {
         assert_eq!(failure.kind, ExitKind::Failed);
         assert!(failure.to_string().contains("engine thread failed"), "{failure}");
         assert!(!shared.command(Command::Halt), "a command that reaches nobody is said to have been sent");
+    }
+
+    #[test]
+    fn a_summary_without_a_reader_is_no_failure_after_a_hang_up_only() {
+        let shared = Shared::new();
+        assert!(shared.heard(Err(Failure::failed("nowhere to write"))).is_err());
+        shared.hung_up.store(true, Ordering::Relaxed);
+        assert!(shared.heard(Err(Failure::failed("nowhere to write"))).is_ok());
     }
 
     #[test]

@@ -176,7 +176,7 @@ pub fn run(context: Context, args: &RunArgs, mode: Mode) -> Outcome {
         None => shared.stop_on_signals()?,
     }
     let summary = ended(worker)?;
-    context.out.answer(&summary, || summary.text())
+    shared.heard(context.out.answer(&summary, || summary.text()))
 }
 
 /// The socket for `huracan status`, `halt` and the others. Trading does not depend on it.

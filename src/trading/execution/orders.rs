@@ -223,6 +223,15 @@ impl Orders {
         if (order.state, order.ended, order.order_id) == before { Change::None } else { Change::Updated(stated.id) }
     }
 
+    /// The venue's word that it ended with nothing filled, so long ago that it no longer says how.
+    pub fn archived(&mut self, id: ClientOrderId, at: Timestamp) -> Change {
+        let Some(order) = self.all.get_mut(&id) else { return Change::Stranger };
+        let before = (order.state, order.ended);
+        order.ended.get_or_insert(OrderStatus::Expired);
+        settle(order, at);
+        if (order.state, order.ended) == before { Change::None } else { Change::Updated(id) }
+    }
+
     /// Questions that are due: orders without an answer, ends without their fills.
     pub fn questions(&mut self, now: Timestamp) -> Vec<Request> {
         let mut requests = Vec::new();
@@ -454,6 +463,17 @@ mod tests {
         assert_eq!(orders.questions(at(4)).len(), 1, "the missing fills are asked for");
         orders.fill(&fill(&order, 1, 6));
         assert_eq!(orders.get(order.id).unwrap().state, OrderState::Canceled);
+    }
+
+    #[test]
+    fn an_order_that_the_venue_has_put_away_has_ended_with_nothing_filled() {
+        let (mut orders, order) = placed(10);
+        orders.accepted(order.id, OrderId(9), at(1));
+        assert_eq!(orders.archived(order.id, at(2)), Change::Updated(order.id));
+        let ended = orders.get(order.id).unwrap();
+        assert_eq!((ended.state, ended.remaining(), ended.order_id), (OrderState::Expired, Qty::ZERO, Some(OrderId(9))));
+        assert_eq!(orders.archived(order.id, at(3)), Change::None);
+        assert_eq!(orders.archived(sell(2, 1).id, at(3)), Change::Stranger);
     }
 
     #[test]

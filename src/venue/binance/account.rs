@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
@@ -11,7 +11,8 @@ use super::desk::Desk;
 use super::error::ClientError;
 use super::http::backoff;
 use super::orders;
-use super::outbox::Outbox;
+use super::outbox::{Outbox, described};
+use super::owed::Owed;
 use super::rest::RestClient;
 use super::rest_account::{OpenOrders, OrdersOf, TradesOf};
 use crate::domain::{Asset, Balance, ClientOrderId, OrderId, Qty, Symbol, TradeId};
@@ -43,6 +44,8 @@ pub(super) struct Account {
     watched: Mutex<BTreeSet<Asset>>,
     /// Odd while the user stream is up; changes with every connection.
     epoch: AtomicU64,
+    /// What the user stream has to report.
+    owed: Mutex<Owed>,
     compare: Notify,
     first_reconciled: Notify,
 }
@@ -70,16 +73,17 @@ impl Account {
             stating: AtomicBool::new(false),
             watched: Mutex::new(BTreeSet::new()),
             epoch: AtomicU64::new(0),
+            owed: Mutex::default(),
             compare: Notify::new(),
             first_reconciled: Notify::new(),
         }
     }
 
-    pub(super) fn live(&self) -> std::sync::MutexGuard<'_, BTreeMap<ClientOrderId, Symbol>> {
+    pub(super) fn live(&self) -> MutexGuard<'_, BTreeMap<ClientOrderId, Symbol>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn told(&self) -> std::sync::MutexGuard<'_, BTreeMap<Symbol, Told>> {
+    fn told(&self) -> MutexGuard<'_, BTreeMap<Symbol, Told>> {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -108,13 +112,37 @@ impl Account {
     }
 
     pub fn user_stream_up(&self) {
-        self.epoch.fetch_add(1, Ordering::SeqCst);
+        self.next_epoch();
         self.compare.notify_one();
     }
 
     pub fn user_stream_down(&self) {
         if self.is_up() {
-            self.epoch.fetch_add(1, Ordering::SeqCst);
+            self.next_epoch();
+        }
+    }
+
+    fn next_epoch(&self) {
+        let mut owed = self.owed();
+        self.epoch.fetch_add(1, Ordering::SeqCst);
+        owed.forgive();
+    }
+
+    /// What the user stream has to report.
+    pub fn owed(&self) -> MutexGuard<'_, Owed> {
+        self.owed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The connection of the user stream that hears what becomes of an order sent now; `None` while there is none.
+    pub(super) fn listening(&self) -> Option<u64> {
+        Some(self.epoch.load(Ordering::SeqCst)).filter(|epoch| epoch % 2 == 1)
+    }
+
+    /// The venue took this order: the stream must report it, if it has listened since before the order left (`listening`).
+    pub(super) fn owe_report(&self, id: ClientOrderId, listening: Option<u64>) {
+        let mut owed = self.owed();
+        if listening.is_some() && listening == self.listening() {
+            owed.owe(id, Instant::now());
         }
     }
 
@@ -164,9 +192,27 @@ impl Account {
             Ok(order) => self.tell_order_with_fills(order).await,
             // A market that is not there has no orders.
             Err(error) if error.is_unknown_order() || error.is_unknown_market() => self.out.venue(VenueEvent::Missing { id }).await,
+            Err(error) if error.is_archived() => {
+                self.live().remove(&id);
+                self.out.venue(VenueEvent::Archived { id }).await;
+            }
             Err(error) => return Err(error),
         }
         Ok(())
+    }
+
+    /// As `try_query`, among many: what the venue will not say of one order keeps nobody from hearing of the others. That order stays alive
+    /// here, so that its rest counts against every limit; what it traded unheard, the trades and the balances will show.
+    async fn query_one_of_many(&self, id: ClientOrderId, symbol: Symbol) -> Result<(), ClientError> {
+        match self.try_query(id, symbol).await {
+            Err(error) if error.is_about_one_question() => {
+                let text = format!("order {id} ({symbol}): the venue does not say what became of it: {}", described(&error));
+                self.out.failure(error.kind(), text).await;
+                self.out.venue(VenueEvent::Unknown { id }).await;
+                Ok(())
+            }
+            told => told,
+        }
     }
 
     async fn tell_order_with_fills(&self, order: VenueOrder) {
@@ -284,7 +330,7 @@ impl Account {
         }
         for (id, symbol) in expected {
             if !open.ours.iter().any(|o| o.id == id) {
-                self.try_query(id, symbol).await?;
+                self.query_one_of_many(id, symbol).await?;
             }
         }
         self.tell_missed_trades().await?;

@@ -50,8 +50,22 @@ pub fn monotonic_clock() -> LocalClock {
 
 pub(super) struct VenueClock {
     local: LocalClock,
-    /// The sample in use and when it was taken.
-    held: Mutex<Option<(ClockSample, Timestamp)>>,
+    held: Mutex<Option<Held>>,
+}
+
+/// The sample in use and when it was taken.
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    sample: ClockSample,
+    at: Timestamp,
+    /// The venue refused a time that was made of it: it serves until there is another one, whatever that one is.
+    doubted: bool,
+}
+
+impl Held {
+    fn doubt(&self, now: Timestamp) -> Span {
+        if self.doubted { MOST_BIAS } else { self.sample.doubt(self.at, now) }
+    }
 }
 
 impl VenueClock {
@@ -63,12 +77,12 @@ impl VenueClock {
         (self.local)()
     }
 
-    fn held(&self) -> MutexGuard<'_, Option<(ClockSample, Timestamp)>> {
+    fn held(&self) -> MutexGuard<'_, Option<Held>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn latest(&self) -> Option<ClockSample> {
-        self.held().map(|(sample, _)| sample)
+        self.held().map(|held| held.sample)
     }
 
     /// Takes a new sample unless the one in use is still the surer one and both agree. Two that cannot both be true mean that a clock
@@ -76,18 +90,21 @@ impl VenueClock {
     pub fn adopt(&self, sample: ClockSample) {
         let now = self.local_now();
         let mut held = self.held();
-        let keep = held.is_some_and(|(old, at)| {
-            let (old_doubt, new_doubt) = (old.doubt(at, now), sample.doubt(now, now));
-            old_doubt < new_doubt && (old.offset - sample.offset).abs() <= old_doubt + new_doubt
+        let keep = held.is_some_and(|old| {
+            let (old_doubt, new_doubt) = (old.doubt(now), sample.doubt(now, now));
+            !old.doubted && old_doubt < new_doubt && (old.sample.offset - sample.offset).abs() <= old_doubt + new_doubt
         });
         if !keep {
-            *held = Some((sample, now));
+            *held = Some(Held { sample, at: now, doubted: false });
         }
     }
 
-    /// The venue refused our time: what we believed is worth nothing.
+    /// The venue refused our time: any new sample is better than the one in use, which still is better than none. A single request that
+    /// was held up on its way is refused too.
     pub fn distrust(&self) {
-        *self.held() = None;
+        if let Some(held) = self.held().as_mut() {
+            held.doubted = true;
+        }
     }
 
     /// The venue's time now, as well as we know it.
@@ -98,7 +115,7 @@ impl VenueClock {
     /// The time to sign a request with, in milliseconds.
     pub fn request_millis(&self) -> i64 {
         let now = self.local_now();
-        let (offset, doubt) = self.held().map_or((Span::ZERO, LEAST_BIAS), |(s, at)| (s.offset, s.doubt(at, now)));
+        let (offset, doubt) = self.held().map_or((Span::ZERO, LEAST_BIAS), |held| (held.sample.offset, held.doubt(now)));
         (now - offset - doubt.clamp(LEAST_BIAS, MOST_BIAS)).millis()
     }
 }
@@ -126,6 +143,20 @@ mod tests {
         clock.distrust();
         clock.adopt(ClockSample { offset: Span::ZERO, round_trip: Span::from_secs(9) });
         assert_eq!(clock.request_millis(), 9_700);
+    }
+
+    #[test]
+    fn a_doubted_sample_serves_until_any_new_one_is_there() {
+        let clock = VenueClock::new(Arc::new(|| Timestamp::from_millis(10_000)));
+        let sample = |offset, round_trip| ClockSample { offset: Span::from_millis(offset), round_trip: Span::from_millis(round_trip) };
+        clock.adopt(sample(-4_000, 20));
+        assert_eq!(clock.request_millis(), 13_900);
+        clock.distrust();
+        assert_eq!((clock.latest(), clock.venue_now()), (Some(sample(-4_000, 20)), Timestamp::from_millis(14_000)));
+        assert_eq!(clock.request_millis(), 13_700, "dated as early as is allowed");
+        // A slower sample that agrees would not replace one that is believed.
+        clock.adopt(sample(-4_050, 400));
+        assert_eq!((clock.latest(), clock.request_millis()), (Some(sample(-4_050, 400)), 13_850));
     }
 
     #[test]

@@ -496,6 +496,90 @@ mod tests {
         running.until(|e| matches!(e, Event::Venue(VenueEvent::Reconciled { .. }))).await;
     }
 
+    /// As `answer`, but for what became of one order, whose number is in it.
+    fn refusing(code: i64) -> impl Fn(&Seen, &[Seen]) -> Answer + Send + Sync + 'static {
+        move |seen, _| match (seen.method.as_str(), seen.path.as_str()) {
+            ("GET", "/api/v3/order") if seen.params.contains("-2b") => fail(400, format!(r#"{{"code":{code},"msg":"Not this one."}}"#)),
+            _ => answer(seen),
+        }
+    }
+
+    const OTHER: ClientOrderId = ClientOrderId { sequence: 0x2b, ..OURS };
+
+    /// What is told until the account is stated, when an earlier run left two orders.
+    async fn compared(code: i64) -> Vec<VenueEvent> {
+        let venue = TestVenue::start_with_streams(refusing(code), play).await;
+        let symbol = "BTCUSDT".parse().unwrap();
+        let mut running = begin(GatewayConfig { carried_orders: vec![(OTHER, symbol), (OURS, symbol)], ..config(&venue) });
+        let events = running.until(|e| matches!(e, Event::Venue(VenueEvent::Reconciled { .. }))).await;
+        events.into_iter().filter_map(|e| if let Event::Venue(news) = e { Some(news) } else { None }).collect()
+    }
+
+    #[tokio::test]
+    async fn an_order_that_the_venue_has_put_away_has_ended_and_the_account_is_compared() {
+        let told = compared(-2026).await;
+        assert_eq!(told.iter().filter(|e| **e == VenueEvent::Archived { id: OTHER }).count(), 1, "{told:#?}");
+        assert!(!told.iter().any(|e| matches!(e, VenueEvent::Failure { .. })), "{told:#?}");
+        assert!(told.iter().any(|e| matches!(e, VenueEvent::Order(VenueOrder { id: OURS, .. }))), "the next order is asked about");
+    }
+
+    #[tokio::test]
+    async fn what_the_venue_will_not_say_of_one_order_keeps_nobody_from_hearing_of_the_others() {
+        let told = compared(-1100).await;
+        let named = |e: &VenueEvent| matches!(e, VenueEvent::Failure { message, .. } if message.contains(&OTHER.to_string()));
+        assert!(told.iter().any(named), "{told:#?}");
+        assert!(told.contains(&VenueEvent::Unknown { id: OTHER }), "it has not ended: {told:#?}");
+        assert!(told.iter().any(|e| matches!(e, VenueEvent::Order(VenueOrder { id: OURS, .. }))), "the next order is asked about");
+    }
+
+    const NEW: ClientOrderId = ClientOrderId { sequence: 0x2c, ..OURS };
+
+    /// A venue that takes every order, whose first user stream says this after its subscription.
+    async fn with_placement(first: Option<String>) -> (TestVenue, Running) {
+        let taking = |seen: &Seen, _: &[Seen]| match (seen.method.as_str(), seen.path.as_str()) {
+            ("POST", "/api/v3/order") => ok(r#"{"symbol":"BTCUSDT","orderId":29,"clientOrderId":"h000000000000001f-2c","transactTime":5,
+                "price":"90","origQty":"0.5","executedQty":"0","status":"NEW","timeInForce":"GTC","type":"LIMIT","side":"BUY","fills":[]}"#),
+            _ => answer(seen),
+        };
+        let playing = move |path: &str, before: usize| {
+            let mut steps = play(path, before);
+            if let (false, 0, Some(text)) = (path == "/stream", before, &first) {
+                steps.insert(2, Step::Send(text.clone()));
+            }
+            steps
+        };
+        let venue = TestVenue::start_with_streams(taking, playing).await;
+        let streams = StreamRules { reported_within: Duration::from_millis(600), ..StreamRules::default() };
+        let mut running = begin(GatewayConfig { streams, ..config(&venue) });
+        running.until(|e| matches!(e, Event::Venue(VenueEvent::Reconciled { .. }))).await;
+        let kind = crate::domain::OrderKind::LimitMaker { price: "90".parse().unwrap() };
+        let (symbol, qty) = ("BTCUSDT".parse().unwrap(), "0.5".parse().unwrap());
+        let order = crate::domain::NewOrder { id: NEW, symbol, side: crate::domain::Side::Buy, qty, kind };
+        running.requests.send(Request::Place { order, opening: false }).await.unwrap();
+        running.until(|e| matches!(e, Event::Venue(VenueEvent::Accepted { id: NEW, .. }))).await;
+        (venue, running)
+    }
+
+    #[tokio::test]
+    async fn a_user_stream_that_does_not_report_an_order_is_left_for_a_new_one() {
+        let (venue, mut running) = with_placement(None).await;
+        let down = running.until(|e| is_link(e, Stream::User, false)).await;
+        assert!(!down.iter().any(|e| matches!(e, Event::Venue(VenueEvent::Reconciled { .. }))), "{down:#?}");
+        running.until(|e| is_link(e, Stream::User, true)).await;
+        running.until(|e| matches!(e, Event::Venue(VenueEvent::Reconciled { .. }))).await;
+        assert_eq!(venue.seen("/ws-api/v3").iter().filter(|s| s.method == "TEXT").count(), 2, "subscribed once more");
+    }
+
+    #[tokio::test]
+    async fn a_user_stream_that_reports_what_was_taken_stays_up_also_when_its_report_comes_first() {
+        let report = r#"{"subscriptionId":0,"event":{"e":"executionReport","E":9,"s":"BTCUSDT","c":"h000000000000001f-2c","C":"","S":"BUY",
+            "q":"0.5","x":"NEW","X":"NEW","i":29,"l":"0","z":"0","L":"0","n":"0","N":null,"T":9,"t":-1,"m":false,"I":1,"r":"NONE"}}"#;
+        let (venue, mut running) = with_placement(Some(report.to_owned())).await;
+        let quiet = timeout(Duration::from_millis(2_000), running.until(|e| is_link(e, Stream::User, false))).await;
+        assert!(quiet.is_err(), "{quiet:#?}");
+        assert_eq!(venue.seen("/ws-api/v3").iter().filter(|s| s.method == "TEXT").count(), 1);
+    }
+
     #[tokio::test]
     async fn a_reader_may_ask_for_a_new_snapshot() {
         let later = r#"{"lastUpdateId":12,"bids":[["99","1"]],"asks":[["101","1"]]}"#;

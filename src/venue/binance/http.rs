@@ -60,6 +60,10 @@ impl Terms {
     pub const fn public(weight: u32) -> Self {
         Self { signed: false, cost: Cost { weight, orders: 0, urgency: Urgency::Read }, repeatable: true }
     }
+    /// Market data: it waits longer than what is asked about the account.
+    pub const fn download(weight: u32) -> Self {
+        Self { signed: false, cost: Cost { weight, orders: 0, urgency: Urgency::Bulk }, repeatable: true }
+    }
     pub const fn private(weight: u32) -> Self {
         Self { signed: true, ..Self::public(weight) }
     }
@@ -197,7 +201,9 @@ impl Http {
 
     async fn server_time(&self) -> Result<Timestamp, ClientError> {
         // Not through `call`: it measures the clock itself.
-        let answer: TimeWire = self.once(TIME, &Query::new(), Terms::public(1)).await?;
+        // A cancel may wait for it, so that it uses the same reserve.
+        let cost = Cost { weight: 1, orders: 0, urgency: Urgency::Protective };
+        let answer: TimeWire = self.once(TIME, &Query::new(), Terms { cost, ..Terms::public(1) }).await?;
         Ok(answer.time())
     }
 

@@ -33,7 +33,7 @@ impl RestClient {
             .with("startTime", start.millis())
             .with_some("endTime", last)
             .with("limit", limit.min(KLINE_PAGE));
-        let rows: Vec<Box<RawValue>> = self.http().call(KLINES, query, Terms::public(2)).await?;
+        let rows: Vec<Box<RawValue>> = self.http().call(KLINES, query, Terms::download(2)).await?;
         Ok(rows.iter().map(|raw| read(raw)).collect())
     }
 

@@ -14,6 +14,8 @@ use crate::domain::{Span, Timestamp};
 const DEFAULT_WEIGHT_PER_MINUTE: u32 = 6_000;
 /// Other programs on this address share the budget, and cancels must always pass: so much is for reads and opening orders.
 const BUDGET_PERCENT: u32 = 80;
+/// Downloads are large and can wait: so much is for them, and the account's own questions never queue behind them.
+const BULK_PERCENT: u32 = 60;
 /// Of the account's order count, so much is for opening orders: exits need some too.
 const OPENING_PERCENT: u32 = 90;
 /// No ban is longer. A box whose clock is wrong must not wait for years.
@@ -24,6 +26,8 @@ const ECHO: Duration = Duration::from_secs(60);
 /// How a call stands towards the limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Urgency {
+    /// Market data that is downloaded: waits while others need the budget.
+    Bulk,
     /// Waits for its turn.
     Read,
     /// An opening order is worth nothing later: it is refused instead of delayed.
@@ -83,6 +87,7 @@ impl Cost {
         match (kind, self.urgency) {
             (_, Urgency::Protective) => 100,
             (LimitKind::Orders, _) => OPENING_PERCENT,
+            (_, Urgency::Bulk) => BULK_PERCENT,
             _ => BUDGET_PERCENT,
         }
     }
@@ -319,6 +324,14 @@ mod tests {
         assert!(matches!(limiter.admit(call(20, Urgency::Protective), AT), Admission::Go(_)));
         let next_minute = Timestamp::from_millis(180_000);
         assert!(matches!(limiter.admit(call(20, Urgency::Read), next_minute), Admission::Go(_)));
+    }
+
+    #[test]
+    fn downloads_leave_room_for_the_accounts_own_questions() {
+        let limiter = limiter(&[(LimitKind::RequestWeight, 60, 6_000, 3_500)]);
+        assert!(matches!(limiter.admit(call(100, Urgency::Bulk), AT), Admission::Go(_)), "under three fifths of the limit");
+        assert!(matches!(limiter.admit(call(250, Urgency::Bulk), AT), Admission::Wait(d) if d == Duration::from_millis(60_050)));
+        assert!(matches!(limiter.admit(call(20, Urgency::Read), AT), Admission::Go(_)), "the account is asked meanwhile");
     }
 
     #[test]

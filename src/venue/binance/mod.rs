@@ -24,7 +24,9 @@
 //!    (`user_news::tests::order_and_repetition_of_messages_change_nothing`).
 //! 10. A stream that falls silent is found, subscribed again, then costs its connection
 //!     (`test_streams::a_stream_that_stays_silent_costs_the_connection_but_not_the_others`).
-//! 11. Queues are bounded: market data that finds no room breaks its book, the account's messages hold the venue back
+//! 11. A user stream that does not report what the venue took is left for a new one
+//!     (`gateway::tests::a_user_stream_that_does_not_report_an_order_is_left_for_a_new_one`).
+//! 12. Queues are bounded: market data that finds no room breaks its book, the account's messages hold the venue back
 //!     (`test_streams::a_reader_that_is_too_slow_loses_its_book_and_gets_a_new_one`).
 //!
 //! *Never*: decide anything; let a wire type escape; send a placement twice.
@@ -49,6 +51,7 @@ mod market_wire;
 mod number;
 mod orders;
 mod outbox;
+mod owed;
 mod pace;
 mod placing;
 mod query;

@@ -13,8 +13,12 @@ use crate::protocol::{FailureKind, VenueEvent, VenueRefusal};
 impl Account {
     pub async fn place(&self, order: NewOrder, opening: bool) {
         self.live().insert(order.id, order.symbol);
+        let listening = self.listening();
         match self.sent(&order, opening).await {
-            Ok(placed) => self.tell_placed(placed).await,
+            Ok(placed) => {
+                self.owe_report(order.id, listening);
+                self.tell_placed(placed).await;
+            }
             Err(error) => self.tell_not_placed(&[order.id], &error).await,
         }
     }
@@ -23,9 +27,14 @@ impl Account {
     pub async fn place_list(&self, list: NewOrderList, opening: bool) {
         let ids: Vec<ClientOrderId> = list.legs.orders().map(|order| order.id).collect();
         self.live().extend(list.legs.orders().map(|order| (order.id, order.symbol)));
+        let listening = self.listening();
         match self.sent_list(&list, opening).await {
             Ok(told) => {
                 let stated: Vec<ClientOrderId> = told.iter().map(|placed| placed.order.id).collect();
+                // The first works at once; what waits for it may be reported later.
+                if let Some(first) = ids.first().filter(|id| stated.contains(id)) {
+                    self.owe_report(*first, listening);
+                }
                 for placed in told {
                     self.tell_placed(placed).await;
                 }
@@ -41,6 +50,7 @@ impl Account {
     /// The old order's end, then the new one's fate; each half is told by itself.
     pub async fn replace(&self, old: ClientOrderId, order: NewOrder) {
         self.live().insert(order.id, order.symbol);
+        let listening = self.listening();
         let replaced = match replace::replace(&self.desk, old, &order, WhenNotCancelled::Stop, false).await {
             Ok(replaced) => replaced,
             Err(error) => {
@@ -52,7 +62,10 @@ impl Account {
         };
         let id = order.id;
         match replaced.placed {
-            Leg::Done(placed) => self.tell_placed(placed).await,
+            Leg::Done(placed) => {
+                self.owe_report(id, listening);
+                self.tell_placed(placed).await;
+            }
             Leg::Refused { reason, message } => self.refused(id, reason, message).await,
             Leg::NotAttempted => {
                 let message = "the order that it was to replace was not cancelled".to_owned();

@@ -110,19 +110,30 @@ impl RestClient {
         symbols.iter().map(|s| of(s).ok_or(ClientError::Contradiction { call: EXCHANGE_INFO, what })).collect()
     }
 
-    /// As `exchange_info`, of those markets that the venue knows: one that it does not know is left out. The venue refuses a question about
-    /// several when it does not know one of them, so that they are then asked for one by one.
+    /// As `exchange_info`, of those markets that the venue knows and describes in a way that reads: any other is left out, and an error only
+    /// when none reads. The venue refuses a question about several when it does not know one of them, so that they are then asked for one
+    /// by one.
     pub async fn known_markets(&self, symbols: &[Symbol], fees: FeeRates) -> Result<Vec<Instrument>, ClientError> {
-        match self.exchange_info(symbols, fees).await {
-            Err(error) if error.is_unknown_market() => {}
-            told => return told,
-        }
-        let mut known = Vec::with_capacity(symbols.len());
-        for symbol in symbols.iter().filter(|_| symbols.len() > 1) {
-            match self.exchange_info(&[*symbol], fees).await {
-                Err(error) if error.is_unknown_market() => {}
-                told => known.extend(told?),
+        let (mut markets, mut unknown) = (Vec::new(), 0);
+        match self.exchange_rules(symbols, fees).await {
+            Err(error) if error.is_unknown_market() && symbols.len() < 2 => unknown = symbols.len(),
+            Err(error) if error.is_unknown_market() => {
+                for symbol in symbols {
+                    match self.exchange_rules(&[*symbol], fees).await {
+                        Err(error) if error.is_unknown_market() => unknown += 1,
+                        told => markets.extend(told?.markets),
+                    }
+                }
             }
+            told => markets = told?.markets,
+        }
+        let of = |symbol: &Symbol| markets.iter().find(|m| m.symbol == *symbol)?.instrument.clone();
+        let known: Vec<Instrument> = symbols.iter().filter_map(of).collect();
+        if known.is_empty() && unknown < symbols.len() {
+            return Err(ClientError::Contradiction { call: EXCHANGE_INFO, what: "no market with price and lot filters" });
+        }
+        for symbol in symbols.iter().filter(|symbol| !known.iter().any(|market| market.symbol == **symbol)) {
+            tracing::warn!(%symbol, "the venue does not know this market, or its description does not read: left out");
         }
         Ok(known)
     }
@@ -165,7 +176,7 @@ impl RestClient {
         if self.http.clock.latest().is_none() {
             self.sample_clock().await?;
         }
-        let rows: Vec<KlineWire> = self.http.call(get("/api/v3/klines"), query, Terms::public(2)).await?;
+        let rows: Vec<KlineWire> = self.http.call(get("/api/v3/klines"), query, Terms::download(2)).await?;
         let now = self.venue_now();
         let finished: Vec<Candle> = rows.iter().filter(|k| k.close_time() < now).map(KlineWire::candle).collect();
         let sound: Vec<Candle> = finished.iter().filter(|c| c.is_sound()).copied().collect();
@@ -212,14 +223,14 @@ impl RestClient {
             _ => 250,
         };
         let query = Query::new().with("symbol", symbol).with("limit", limit);
-        let wire: DepthSnapshotWire = self.http.call(get("/api/v3/depth"), query, Terms::public(weight)).await?;
+        let wire: DepthSnapshotWire = self.http.call(get("/api/v3/depth"), query, Terms::download(weight)).await?;
         Ok(BookSnapshot { last_update_id: wire.last_update_id, bids: levels(wire.bids), asks: levels(wire.asks) })
     }
 
     /// The latest public trades, oldest first.
     pub async fn trades(&self, symbol: Symbol, limit: u32) -> Result<Vec<(Timestamp, PublicTrade)>, ClientError> {
         let query = Query::new().with("symbol", symbol).with("limit", limit);
-        let rows: Vec<PublicTradeWire> = self.http.call(get("/api/v3/trades"), query, Terms::public(25)).await?;
+        let rows: Vec<PublicTradeWire> = self.http.call(get("/api/v3/trades"), query, Terms::download(25)).await?;
         Ok(rows.iter().map(PublicTradeWire::trade).collect())
     }
 }

@@ -66,7 +66,7 @@ impl RestClient {
         limit: u32,
     ) -> Result<Vec<(Timestamp, PublicTrade)>, ClientError> {
         let query = Query::new().with("symbol", symbol).with_some("fromId", from.map(|id| id.0)).with("limit", limit.min(PAGE));
-        let rows: Vec<PublicTradeWire> = self.http.call(get("/api/v3/historicalTrades"), query, Terms::public(25)).await?;
+        let rows: Vec<PublicTradeWire> = self.http.call(get("/api/v3/historicalTrades"), query, Terms::download(25)).await?;
         Ok(rows.iter().map(PublicTradeWire::trade).collect())
     }
 
@@ -78,7 +78,7 @@ impl RestClient {
             AggTradesOf::From(id) => query.with("fromId", id),
             AggTradesOf::Between(from, until) => query.with("startTime", from.millis()).with("endTime", until.millis()),
         };
-        let rows: Vec<AggTradeWire> = self.http.call(get("/api/v3/aggTrades"), query, Terms::public(4)).await?;
+        let rows: Vec<AggTradeWire> = self.http.call(get("/api/v3/aggTrades"), query, Terms::download(4)).await?;
         Ok(rows.iter().map(AggTradeWire::trade).collect())
     }
 

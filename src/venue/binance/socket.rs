@@ -35,6 +35,8 @@ pub(super) enum SocketError {
     Stale(Duration),
     #[error("no answer to a ping within {} s", .0.as_secs())]
     NoPong(Duration),
+    #[error("an order that the venue took was not reported within {} s", .0.as_secs())]
+    Unreported(Duration),
     #[error("a new connection did not deliver what the old one does")]
     Deaf,
     #[error("the venue announced its shutdown")]

@@ -27,6 +27,8 @@ pub struct StreamRules {
     pub trade_asked_after: Duration,
     /// A stream that was subscribed again and stays silent for this long costs the connection.
     pub resubscribed_within: Duration,
+    /// A user stream that does not report an order this long after the venue took it is deaf.
+    pub reported_within: Duration,
     pub ping_every: Duration,
     /// A connection that gives no sign of life within this time after a ping is dead.
     pub pong_within: Duration,
@@ -49,6 +51,7 @@ impl Default for StreamRules {
             proven_silent_after: Duration::from_secs(3),
             trade_asked_after: Duration::from_secs(60),
             resubscribed_within: Duration::from_secs(5),
+            reported_within: Duration::from_secs(5),
             ping_every: Duration::from_secs(20),
             pong_within: Duration::from_secs(10),
             check_every: Duration::from_millis(250),

@@ -66,6 +66,27 @@ async fn an_opening_order_whose_moment_has_passed_is_not_sent_again() {
 }
 
 #[tokio::test]
+async fn a_cancel_whose_time_is_refused_does_not_wait_behind_reads_for_a_new_one() {
+    let cancelled = PLACED.replace("PARTIALLY_FILLED", "CANCELED");
+    let late = r#"{"code":-1021,"msg":"Timestamp for this request is outside of the recvWindow."}"#;
+    let venue = TestVenue::start(move |seen, before| {
+        let told = match seen.path.as_str() {
+            TIME => ok(format!(r#"{{"serverTime":{}}}"#, monotonic_clock()().millis())),
+            _ if before.iter().any(|s| s.method == "DELETE") => ok(cancelled.clone()),
+            _ => fail(400, late),
+        };
+        // Reads have used their share of the minute.
+        told.header("x-mbx-used-weight-1m", 4_900)
+    })
+    .await;
+    let client = venue.client();
+    client.sample_clock().await.unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(5), client.cancel(order().id, order().symbol)).await;
+    assert_eq!(ended.expect("a read's turn comes with the next minute").unwrap().status, OrderStatus::Canceled);
+    assert_eq!(venue.seen(ORDER).len(), 2);
+}
+
+#[tokio::test]
 async fn a_refused_key_during_a_ban_is_not_a_revoked_key() {
     let venue = TestVenue::start(|_, before| match before.len() {
         0 => fail(429, BANNED).retry_after(0),

@@ -23,6 +23,7 @@ use super::stop::Stop;
 use super::stream_rules::StreamRules;
 use super::user_news::NewsFilter;
 use super::user_wire::{QuoteAssets, UserMessage, read_user_message};
+use crate::domain::ClientOrderId;
 use crate::protocol::{FailureKind, Stream, VenueEvent};
 
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -72,6 +73,10 @@ impl UserStream {
                     if self.account.out.is_closed() {
                         break;
                     }
+                    // What still waits to be read may be what is owed.
+                    if heard.is_empty() {
+                        self.leave_deaf(&mut session).await;
+                    }
                     self.check(&mut session).await;
                 }
             }
@@ -108,6 +113,20 @@ impl UserStream {
         json!({ "id": "user-stream", "method": "userDataStream.subscribe.signature", "params": params }).to_string()
     }
 
+    /// A connection that answers pings and does not report an order that the venue took would let fills go unheard.
+    async fn leave_deaf(&self, session: &mut Session) {
+        let patience = self.rules.reported_within;
+        let Some(id) = self.account.owed().overdue(Instant::now(), patience) else { return };
+        tracing::warn!(order = %id, "the venue took an order and the user stream does not report it");
+        // A successor that feeds already has not reported it either.
+        let ready = session.lines.spare.as_ref().filter(|line| line.ready.is_some()).map(|line| line.connection.epoch);
+        let current = session.lines.current.as_ref().map(|line| line.connection.epoch);
+        for epoch in ready.into_iter().chain(current) {
+            self.end(session, epoch, SocketError::Unreported(patience)).await;
+        }
+        self.account.owed().forgive();
+    }
+
     async fn check(&self, session: &mut Session) {
         let now = Instant::now();
         let unanswered = session
@@ -122,6 +141,7 @@ impl UserStream {
         if session.lines.both_since().is_some_and(|since| now.duration_since(since) >= self.rules.overlap) {
             tracing::info!("user stream renewed without a hole");
             session.lines.replace();
+            self.account.owed().forgive();
         }
     }
 
@@ -148,6 +168,7 @@ impl UserStream {
             }
             Ended::Replaced(why) => {
                 tracing::info!(%why, "the user stream broke while its successor listened");
+                self.account.owed().forgive();
                 self.account.request_reconciliation();
             }
             Ended::Failed(why) => self.report(&why).await,
@@ -180,6 +201,10 @@ impl UserStream {
                 return self.damaged().await;
             }
         };
+        if let UserMessage::Events(events) = &news.message {
+            let mut owed = self.account.owed();
+            events.iter().filter_map(order_of).for_each(|id| owed.heard(id));
+        }
         if session.lines.current.is_none() && !matches!(news.message, UserMessage::Answer(_) | UserMessage::Ending { .. }) {
             // Events may overtake the answer; the reconciliation that follows covers them.
             return;
@@ -221,6 +246,16 @@ impl UserStream {
     async fn damaged(&self) {
         self.account.out.unreadable(1).await;
         self.account.request_reconciliation();
+    }
+}
+
+/// Whose order an event of the stream is about.
+const fn order_of(event: &VenueEvent) -> Option<ClientOrderId> {
+    match event {
+        VenueEvent::Order(order) => Some(order.id),
+        VenueEvent::Fill(fill) => Some(fill.id),
+        VenueEvent::Refused { id, .. } => Some(*id),
+        _ => None,
     }
 }
 

@@ -219,3 +219,18 @@ fn an_entry_that_somebody_else_cancelled_ends_and_trading_goes_on() {
     assert!(desk.trades().is_empty(), "{:?}", desk.trades());
     assert_eq!(desk.pnl().net_pnl, Some(desk.venue_pnl()));
 }
+
+#[test]
+fn an_order_that_the_venue_has_put_away_has_ended_and_is_told() {
+    let mut desk = Desk::with(51, one_market(), huracan::protocol::ModelRole::Shadow);
+    desk.deaf = true;
+    desk.run_until("an entry", |d| !d.openings().is_empty());
+    let order = desk.openings()[0];
+    desk.apply(Event::Venue(VenueEvent::Archived { id: order.id }));
+    let kept = desk.records().into_iter().rev().find_map(|record| match record {
+        Record::Order(kept) if kept.order.id == order.id => Some(kept.state),
+        _ => None,
+    });
+    assert_eq!(kept, Some(OrderState::Expired));
+    assert!(desk.session.engine.view().alerts.iter().any(|a| a.text.contains(&order.id.to_string())), "nobody is told");
+}

@@ -144,6 +144,7 @@ fn nothing_opens_while_the_user_stream_is_down_nor_before_the_account_is_compare
     desk.run(30);
     assert_eq!(desk.openings().len(), openings, "fills would go unheard");
     assert!(!desk.session.engine.view().health.reconciled);
+    assert!(!desk.session.engine.may_open(), "what was approved before and waits for the disk stays here");
     desk.apply(link(true));
     let decisions = desk.decisions().len();
     desk.run(60);
@@ -152,6 +153,7 @@ fn nothing_opens_while_the_user_stream_is_down_nor_before_the_account_is_compare
     assert!(refused.contains(&Refusal::NotReconciled), "{refused:?}");
     assert_eq!(desk.session.engine.view().trading, TradingState::Starting, "and the screen says so");
     desk.reconcile();
+    assert!(desk.session.engine.may_open());
     desk.run_until("an opening", |d| d.openings().len() > openings);
     // The market's stream has no part in this.
     desk.apply(Event::Venue(VenueEvent::Link { stream: Stream::Market, up: true }));
