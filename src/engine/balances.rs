@@ -40,12 +40,17 @@ impl Engine {
         }
     }
 
+    /// Whether resuming accepts what the venue states: whatever halted, while the difference stands.
+    pub(super) fn resume_accepts(&self) -> bool {
+        self.halted_by_mismatch() || (self.breakers.halted().is_some() && self.mismatch_stands())
+    }
+
     /// Venue and books have differed for longer than fills on their way explain.
-    pub(super) fn mismatch_stands(&self) -> bool {
+    fn mismatch_stands(&self) -> bool {
         self.mismatch_since.is_some_and(|since| self.now.since(since) >= MISMATCH_PATIENCE)
     }
 
-    pub(super) fn halted_by_mismatch(&self) -> bool {
+    fn halted_by_mismatch(&self) -> bool {
         matches!(self.breakers.halted(), Some(HaltReason::BalanceMismatch { .. }))
     }
 

@@ -28,7 +28,7 @@ impl Engine {
 
     /// A person has seen why it halted, and whatever else stands since: balances that differ are accepted whatever halted.
     fn resume(&mut self, out: &mut Vec<Effect>) {
-        if self.halted_by_mismatch() || self.mismatch_stands() {
+        if self.resume_accepts() {
             if !self.accept_balances(out) {
                 return;
             }
