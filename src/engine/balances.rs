@@ -28,11 +28,30 @@ impl Engine {
             self.mismatch_since = None;
             return;
         };
-        match self.mismatch_since {
-            None => self.mismatch_since = Some(self.now),
-            Some(since) if self.now.since(since) < MISMATCH_PATIENCE => {}
-            Some(_) => self.halt(HaltReason::BalanceMismatch { asset, venue, books }, out),
+        if self.mismatch_since.is_none() {
+            (self.mismatch_since, self.mismatch_told) = (Some(self.now), false);
+        } else if self.mismatch_stands() {
+            let reason = HaltReason::BalanceMismatch { asset, venue, books };
+            if self.breakers.halted().is_some() && !self.halted_by_mismatch() && !self.mismatch_told {
+                self.mismatch_told = true;
+                self.alert(Severity::Critical, format!("{reason}: resuming accepts it as moved from outside"), out);
+            }
+            self.halt(reason, out);
         }
+    }
+
+    /// Whether resuming accepts what the venue states: whatever halted, while the difference stands.
+    pub(super) fn resume_accepts(&self) -> bool {
+        self.halted_by_mismatch() || (self.breakers.halted().is_some() && self.mismatch_stands())
+    }
+
+    /// Venue and books have differed for longer than fills on their way explain.
+    fn mismatch_stands(&self) -> bool {
+        self.mismatch_since.is_some_and(|since| self.now.since(since) >= MISMATCH_PATIENCE)
+    }
+
+    fn halted_by_mismatch(&self) -> bool {
+        matches!(self.breakers.halted(), Some(HaltReason::BalanceMismatch { .. }))
     }
 
     /// Open orders and balances are compared with the venue's every minute, and while they differ (a fill on its way explains most
@@ -63,6 +82,12 @@ impl Engine {
             let text = format!("the missing {asset} has no price yet: nothing is accepted; resume again when its market is up");
             self.alert(Severity::Warning, text, out);
             return false;
+        }
+        if !mismatches.is_empty()
+            && self.halted_by_mismatch()
+            && let Some(ladder) = self.ladder.as_mut()
+        {
+            ladder.was_transfer();
         }
         for BalanceMismatch { asset, venue, books } in mismatches {
             let amount = venue - books;

@@ -52,14 +52,17 @@ impl Snapshot {
         self.orders.live().map(|o| (o.new.id, o.new.symbol)).collect()
     }
 
-    /// Markets that the next run must know: open trades, live orders, and dust that cost at least `worth` (what cost less is worth less than
-    /// a venue's smallest order, unless its price has multiplied).
+    /// Markets that the next run must know: open trades, live orders, dust that cost at least `worth` (what cost less is worth less than
+    /// a venue's smallest order, unless its price has multiplied), and those in `quote` that price coins which the books owe: commissions
+    /// were paid with them, and without their price the equity would be unknown.
     #[must_use]
-    pub fn symbols_in_use(&self, worth: Money) -> Vec<Symbol> {
+    pub fn symbols_in_use(&self, worth: Money, quote: Asset) -> Vec<Symbol> {
         let trades = self.trades.iter().map(|t| t.symbol);
         let orders = self.orders.live().map(|o| o.new.symbol);
         let dust = self.desks.iter().filter(|(_, qty, cost, _)| qty.is_positive() && *cost >= worth).map(|(symbol, ..)| *symbol);
-        trades.chain(orders).chain(dust).collect()
+        let owed = self.ledger.holdings().filter(|(asset, qty)| *asset != quote && *qty < Qty::ZERO);
+        let owed = owed.filter_map(|(asset, _)| format!("{asset}{quote}").parse().ok());
+        trades.chain(orders).chain(dust).chain(owed).collect()
     }
 }
 

@@ -9,16 +9,7 @@ impl Engine {
     pub(super) fn on_command(&mut self, command: Command, out: &mut Vec<Effect>) {
         match command {
             Command::Halt => self.halt(HaltReason::Hand, out),
-            Command::Resume => {
-                let differed = matches!(self.breakers.halted(), Some(HaltReason::BalanceMismatch { .. }));
-                if differed && !self.accept_balances(out) {
-                    return;
-                }
-                self.breakers.resume();
-                self.mismatch_since = None;
-                self.dirty = true;
-                self.alert(Severity::Info, "trading resumed by hand".to_owned(), out);
-            }
+            Command::Resume => self.resume(out),
             Command::Flatten => {
                 self.halt(HaltReason::Flatten, out);
                 self.note_halt(HaltReason::Flatten.to_string(), true);
@@ -33,6 +24,19 @@ impl Engine {
             Command::SetLimit { name, value, confirmed } => self.set_limit(name, value, confirmed, out),
             Command::KeepLimit { name } => self.keep_limit(name, out),
         }
+    }
+
+    /// A person has seen why it halted, and whatever else stands since: balances that differ are accepted whatever halted.
+    fn resume(&mut self, out: &mut Vec<Effect>) {
+        if self.resume_accepts() {
+            if !self.accept_balances(out) {
+                return;
+            }
+            self.mismatch_since = None;
+        }
+        self.breakers.resume();
+        self.dirty = true;
+        self.alert(Severity::Info, "trading resumed by hand".to_owned(), out);
     }
 
     /// Stops opening: latched, entries are cancelled, exits and targets stay.

@@ -15,7 +15,7 @@ pub(super) struct Desk {
     pub instrument: Option<Instrument>,
     pub trade: Option<Trade>,
     pub last_exit: Option<Timestamp>,
-    /// Bought, but too small to sell: quantity and what it cost.
+    /// Bought, but too small to sell: quantity and what it cost. Both are negative where commissions were paid with coins of the owner's.
     pub dust_qty: Qty,
     pub dust_cost: Money,
     /// When its sale was tried last.
@@ -47,9 +47,9 @@ impl Desk {
         }
     }
 
-    /// The open trade's holding, and dust.
+    /// The open trade's holding, and dust. What commissions owe makes no holding smaller: no limit grows by it.
     pub fn held(&self) -> Qty {
-        self.trade.as_ref().map_or(Qty::ZERO, Trade::held) + self.dust_qty
+        self.trade.as_ref().map_or(Qty::ZERO, Trade::held) + self.dust_qty.max(Qty::ZERO)
     }
 
     /// Best bid and ask of a valid book.

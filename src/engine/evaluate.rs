@@ -103,8 +103,10 @@ impl Engine {
     /// Sizes the position, opens the trade, and sends its first order if risk agrees.
     fn enter(&mut self, symbol: Symbol, number: u64, evidence: &Evidence, exploration: bool, out: &mut Vec<Effect>) -> Result<(), Refusal> {
         let equity = self.breakers.equity().ok_or(Refusal::EquityUnknown)?;
+        let cap = self.rung_cap(symbol)?;
+        let equity = cap.map_or(equity, |(_, cap)| cap.basis(equity));
         let notional = self.position_size(symbol, equity, evidence, exploration)?;
-        let notional = self.on_rung(symbol, notional, equity)?;
+        let notional = self.on_rung(cap, notional)?;
         let desk = self.desks.get(&symbol).ok_or(Refusal::NoInstrument)?;
         let instrument = desk.instrument.as_ref().ok_or(Refusal::NoInstrument)?;
         let touch = desk.touch().ok_or(Refusal::NoPrice)?;

@@ -4,7 +4,7 @@ use super::Engine;
 use crate::domain::{ClientOrderId, Money, NewOrder, OrderKind, Side, Symbol};
 use crate::protocol::{Effect, LadderView, Mode, Record, Refusal, Request, Rung, RungReason, Severity, VenueRefusal};
 use crate::trading::execution::{Plan, Touch};
-use crate::trading::risk::{HaltReason, Ladder, Sight, Situation, approve};
+use crate::trading::risk::{HaltReason, Ladder, Sight, Situation, SizeCap, approve};
 
 /// Moves shown.
 const SHOWN: usize = 10;
@@ -27,9 +27,9 @@ impl Engine {
         rung.is_rehearsal() == (self.settings.mode == Mode::Paper)
     }
 
-    /// The notional of an order that would be `wanted`, as the rung allows it.
-    pub(super) fn on_rung(&self, symbol: Symbol, wanted: Money, equity: Money) -> Result<Money, Refusal> {
-        let (Some(ladder), Some(rules)) = (&self.ladder, &self.settings.ladder) else { return Ok(wanted) };
+    /// The rung and how it bounds orders of `symbol`; `None` without a ladder.
+    pub(super) fn rung_cap(&self, symbol: Symbol) -> Result<Option<(Rung, SizeCap)>, Refusal> {
+        let (Some(ladder), Some(rules)) = (&self.ladder, &self.settings.ladder) else { return Ok(None) };
         let rung = ladder.rung();
         if !self.is_on_its_rung(rung) {
             return Err(Refusal::RungMoved { rung });
@@ -37,8 +37,13 @@ impl Engine {
         let desk = self.desks.get(&symbol).ok_or(Refusal::NoInstrument)?;
         let instrument = desk.instrument.as_ref().ok_or(Refusal::NoInstrument)?;
         let price = desk.touch().ok_or(Refusal::NoPrice)?.bid;
-        let exposure = self.exposure().ok_or(Refusal::EquityUnknown)?;
-        ladder.size_cap(instrument, price, rules.allocated_capital).size(rung, wanted, equity, exposure)
+        Ok(Some((rung, ladder.size_cap(instrument, price, rules.allocated_capital))))
+    }
+
+    /// The notional of an order that would be `wanted`, as the rung allows it.
+    pub(super) fn on_rung(&self, cap: Option<(Rung, SizeCap)>, wanted: Money) -> Result<Money, Refusal> {
+        let Some((rung, cap)) = cap else { return Ok(wanted) };
+        cap.size(rung, wanted, self.exposure().ok_or(Refusal::EquityUnknown)?)
     }
 
     /// Nothing is placed: what risk approves is tested.

@@ -18,7 +18,14 @@ impl Engine {
     pub(super) fn leave_markets(&mut self, carried: &str, out: &mut Vec<Effect>) {
         let Ok(Dust { desks }) = serde_json::from_str(carried) else { return };
         for (symbol, qty, cost, _) in desks {
-            if self.desks.contains_key(&symbol) || !qty.is_positive() {
+            if self.desks.contains_key(&symbol) {
+                continue;
+            }
+            if qty.is_zero() {
+                // What coins cost less what they were worth when they paid commissions: nothing is left that it belongs to.
+                self.realised -= cost;
+            }
+            if !qty.is_positive() {
                 continue;
             }
             self.write_off(symbol, qty, cost, "is no longer among the symbols", out);

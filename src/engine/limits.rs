@@ -20,12 +20,17 @@ impl Engine {
 
     pub(super) fn set_limit(&mut self, name: LimitName, value: LimitValue, confirmed: bool, out: &mut Vec<Effect>) {
         let asked = self.guard.changes.ask(&mut self.settings.limits, name, value, confirmed, self.now);
+        let tightened = matches!(asked, Asked::Holds);
         let (accepted, text) = match asked {
             Asked::Holds => (true, format!("{name} is {value} now")),
             Asked::Waits(due) => (true, format!("{name} will be {value} at {due}, unless it is withdrawn before")),
             Asked::Refused(reason) => (false, reason),
         };
         self.answer_limit(name, accepted, text, out);
+        if tightened && bounds_entries(name) {
+            // What rests was approved under the limit that was.
+            self.stop_entries(None, out);
+        }
     }
 
     pub(super) fn keep_limit(&mut self, name: LimitName, out: &mut Vec<Effect>) {
@@ -87,4 +92,20 @@ impl Engine {
             })
             .collect()
     }
+}
+
+/// Limits that an order is measured against before it is sent, with what is held and what rests.
+const fn bounds_entries(name: LimitName) -> bool {
+    matches!(
+        name,
+        LimitName::MaxOrderNotional
+            | LimitName::MaxPositionNotional
+            | LimitName::MaxExposure
+            | LimitName::MaxNetExposure
+            | LimitName::MaxClusterExposureBps
+            | LimitName::MaxPortfolioVolatilityBps
+            | LimitName::MaxHeatBps
+            | LimitName::MinCashReserveBps
+            | LimitName::MaxOpenOrders
+    )
 }

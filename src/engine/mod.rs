@@ -105,6 +105,8 @@ pub struct Engine {
     /// What the account held of other assets when the books were opened: seen, never touched.
     foreign: BTreeMap<Asset, Qty>,
     mismatch_since: Option<Timestamp>,
+    /// It was told while something else had halted.
+    mismatch_told: bool,
     /// The last fee in an asset that nothing here prices.
     unpriced_fee: Option<Asset>,
     /// Orders by ids like ours that nobody here knows, told once.
@@ -168,6 +170,7 @@ impl Engine {
             balances: BTreeMap::new(),
             foreign: BTreeMap::new(),
             mismatch_since: None,
+            mismatch_told: false,
             unpriced_fee: None,
             strangers: std::collections::BTreeSet::new(),
             earlier_runs: Vec::new(),

@@ -183,7 +183,7 @@ impl Engine {
         let Some(desk) = self.desks.get_mut(&symbol) else { return };
         let Some((bid, ask)) = desk.market.book().best() else { return };
         // Of the whole parent, whatever part of it the choice was made for.
-        let fee = desk.instrument.as_ref().map(|instrument| instrument.fees.taker);
+        let rates = desk.instrument.as_ref().map(|instrument| instrument.fees);
         let book = desk.market.book();
         let levels = match (side, book.is_fed()) {
             (Side::Buy, true) => book.asks(LEVELS),
@@ -191,7 +191,7 @@ impl Engine {
             (Side::Buy, false) => vec![ask],
             (Side::Sell, false) => vec![bid],
         };
-        let book = fee.and_then(|fee| TakerBook::new(side, &levels, qty, bid.price.midpoint(ask.price), fee));
+        let book = rates.and_then(|rates| TakerBook::new(side, &levels, qty, bid.price.midpoint(ask.price), rates.taker));
         let chosen = choice.map(|choice| choice.chosen);
         desk.quoting.costs.decided(ParentDecided {
             run,
@@ -205,6 +205,7 @@ impl Engine {
             qty,
             chosen,
             book,
+            rates,
         });
     }
 
@@ -440,7 +441,7 @@ mod tests {
         scene.engine.cost_decided(symbol(), Side::Buy, ParentPurpose::Entry, qty, 9, Some(&choice));
         scene.engine.cost_child_sent(symbol(), Side::Buy, id, qty, Some("100".parse().unwrap()), Span::from_secs(6));
         scene.run(20_000, 22_000);
-        scene.engine.cost_fill(&fill(Side::Buy, "100", "1", 3), "0.01".parse().unwrap());
+        scene.engine.cost_fill(&fill(Side::Buy, "100", "1", 3), "0.1".parse().unwrap());
         scene.engine.cost_finished(symbol(), Side::Buy);
         // Sold again at a resting target, which nobody decided.
         scene.engine.cost_fill(&fill(Side::Sell, "100.02", "1", 4), Money::ZERO);
@@ -451,8 +452,8 @@ mod tests {
             costs.iter().map(|c| (c.purpose, c.decision, c.children)).collect::<Vec<_>>(),
             [(ParentPurpose::Entry, 9, 1), (ParentPurpose::Target, 0, 0)]
         );
-        // A cent better than the mid and a cent of fees against a cent worse and ten bps of fees.
-        assert_eq!(costs[0].saved.unwrap().to_string(), "0.11002");
+        // A cent better than the mid against a cent worse, both at ten bps of fees.
+        assert_eq!(costs[0].saved.unwrap().to_string(), "0.02002");
         assert_eq!(costs[0].chosen, Some(choice.chosen));
         assert!(costs.iter().all(|c| c.markouts.after_60s.is_some()));
         let own: Vec<_> = scene.samples().into_iter().filter(|s| s.own).collect();

@@ -163,15 +163,15 @@ impl Engine {
         if opening && self.desks.get(&fill.symbol).is_some_and(|d| d.trade.is_none()) {
             self.adopt_stray_buy(fill.symbol, fill.price);
         }
-        let third_asset = fill.fee_asset != instrument.base && fill.fee_asset != instrument.quote;
-        let third_asset_fee = if third_asset { fee_value } else { Money::ZERO };
+        let beside = if Self::is_paid_beside(fill, &instrument) { fee_value } else { Money::ZERO };
         self.cost_fill(fill, fee_value);
         if let Some(desk) = self.desks.get_mut(&fill.symbol) {
             match desk.trade.as_mut() {
-                Some(trade) => trade.on_fill(fill, purpose, reference, &instrument, third_asset_fee),
+                Some(trade) => trade.on_fill(fill, purpose, reference, &instrument, beside),
                 None => {
                     // Sold without a trade: dust left the account.
-                    let cost = desk.dust_cost.share(fill.qty.min(desk.dust_qty), desk.dust_qty);
+                    let owed = desk.dust_qty < Qty::ZERO;
+                    let cost = if owed { Money::ZERO } else { desk.dust_cost.share(fill.qty.min(desk.dust_qty), desk.dust_qty) };
                     desk.dust_qty -= fill.qty;
                     desk.dust_cost -= cost;
                     desk.sweeps = 0;
@@ -180,6 +180,7 @@ impl Engine {
                 }
             }
         }
+        self.pay_beside(fill, &instrument, beside);
         let arrival_mid = reference.mid;
         out.push(Effect::Persist(Box::new(Record::Fill(FillRecord { fill: fill.clone(), run: self.run, arrival_mid }))));
         out.push(Effect::Persist(Box::new(Record::Postings(postings))));
@@ -190,6 +191,22 @@ impl Engine {
         self.dirty = true;
         self.mark(out);
         self.work(fill.symbol, out);
+    }
+
+    /// Whether a commission is paid with other coins than those that the fill brings: neither kept of what is bought nor of the proceeds.
+    fn is_paid_beside(fill: &VenueFill, instrument: &Instrument) -> bool {
+        let kept = fill.side == Side::Buy && fill.fee_asset == instrument.base;
+        !kept && fill.fee_asset != instrument.quote
+    }
+
+    /// Coins that paid a commission leave what trades left over of them, at what they were worth. Below nothing they were the owner's: that
+    /// much is owed, and marked as the ledger marks it.
+    fn pay_beside(&mut self, fill: &VenueFill, instrument: &Instrument, value: Money) {
+        let paid_in = self.symbol_of(fill.fee_asset).filter(|_| Self::is_paid_beside(fill, instrument));
+        if let Some(desk) = paid_in.and_then(|symbol| self.desks.get_mut(&symbol)) {
+            desk.dust_qty -= fill.fee;
+            desk.dust_cost -= value;
+        }
     }
 
     /// A commission in an asset that is neither traded nor priced here was paid with coins that are not ours to count.

@@ -4,7 +4,6 @@ use super::Engine;
 use crate::domain::{Bps, FeeRates, Price};
 use crate::protocol::{BookView, HealthView, OrderView, PositionView, Stream, SymbolView, TradingState, View};
 use crate::trading::execution::Cover;
-use crate::trading::risk::HaltReason;
 
 /// Candles and book levels shown.
 const CANDLES: usize = 120;
@@ -42,10 +41,7 @@ impl Engine {
             alerts: self.alerts.iter().cloned().collect(),
             exposed: self.exposed_view(),
             counters: self.counters.clone(),
-            mismatches: match self.breakers.halted() {
-                Some(HaltReason::BalanceMismatch { .. }) => self.mismatches().collect(),
-                _ => Vec::new(),
-            },
+            mismatches: if self.resume_accepts() { self.mismatches().collect() } else { Vec::new() },
             ladder: self.ladder_view(),
             account: self.account_view(&pnl),
             limits: self.limit_views(),

@@ -1,7 +1,8 @@
 //! What was made, by day, market and strategy: stored postings, fills and trades folded into tables, exact to the last unit.
 //!
 //! A position is carried at average cost. A commission in the base asset is booked as sold at its fill's price and paid as a fee. What
-//! was realised, less fees, plus what is unrealised at the marks is the ledger's own net result.
+//! was realised, less fees, plus what is unrealised at the marks is the ledger's own net result. Fees that were paid in another asset than
+//! base and quote have no value on record: nets by day and market are before them, `unrealised` and what is unassigned after, at the marks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -155,7 +156,7 @@ pub struct StrategyRow {
     pub strategy: Strategy,
     #[serde(flatten)]
     pub trades: TradeSums,
-    /// Of its closed trades; of what is unassigned, the rest of the account's net result.
+    /// Of its closed trades, all their fees taken off; of what is unassigned, the rest of the account's net result.
     pub net: Money,
 }
 
@@ -175,6 +176,7 @@ pub struct PnlTable {
     /// Oldest first, days without an entry left out.
     pub days: Vec<DayRow>,
     pub symbols: Vec<SymbolRow>,
+    /// Nothing is unassigned while fees in other assets have no mark: how much is not known.
     pub strategies: Vec<StrategyRow>,
     /// Oldest first.
     pub transfers: Vec<Transfer>,
@@ -185,7 +187,7 @@ pub struct PnlTable {
     pub net: Money,
     /// Of everything held now; `None` when something has no mark.
     pub unrealised: Option<Money>,
-    /// Fees that were paid in assets other than base and quote, over all time; valued at the marks in `unrealised`.
+    /// Fees that were paid in assets other than base and quote: not in `net`, valued at the marks in `unrealised`.
     pub other_fees: Vec<(Asset, Qty)>,
 }
 
@@ -274,6 +276,8 @@ struct Folding {
     total: Sums,
     /// Capital plus everything realised.
     worth: Money,
+    /// The same before the first row.
+    before: Money,
     opened: BTreeSet<Asset>,
 }
 
@@ -281,19 +285,22 @@ impl Folding {
     fn day(&mut self, at: Timestamp) -> &mut DayRow {
         let midnight = Timestamp::EPOCH + DAY.times(at.day());
         let (sums, trades) = (Sums::default(), TradeSums::default());
-        let (net, transfers, equity) = (Money::ZERO, Money::ZERO, self.worth);
+        // Without an entry the day ends as the one before it did.
+        let equity = self.days.range(..at.day()).next_back().map_or(self.before, |(_, row)| row.equity);
+        let (net, transfers) = (Money::ZERO, Money::ZERO);
         self.days.entry(at.day()).or_insert(DayRow { day: midnight, sums, net, trades, transfers, equity })
     }
 
     fn fill(&mut self, fill: &Booked) {
         let (position, sums, _) = self.symbols.entry(fill.symbol).or_default();
         let realised = position.change(fill.change, fill.value);
-        if let Some((asset, qty)) = fill.other_fee {
-            *self.other_fees.entry(asset).or_default() += qty;
-        }
         self.worth += realised - fill.fee;
         if fill.at < self.since {
+            self.before = self.worth;
             return;
+        }
+        if let Some((asset, qty)) = fill.other_fee {
+            *self.other_fees.entry(asset).or_default() += qty;
         }
         sums.add(fill, realised);
         self.total.add(fill, realised);
@@ -309,6 +316,7 @@ impl Folding {
         let amount = if transfer.asset == quote { Money::from_quote(transfer.amount) } else { Money::ZERO };
         self.worth += amount;
         if transfer.at < self.since {
+            self.before = self.worth;
             return;
         }
         self.transfers.push(transfer);
@@ -333,13 +341,15 @@ impl Folding {
             .collect();
         let bases = bases(books);
         let other_fees: Vec<(Asset, Qty)> = self.other_fees.into_iter().collect();
-        let other: Option<Money> = other_fees.iter().map(|(asset, qty)| marks.get(bases.get(asset)?)?.notional(*qty)).sum();
+        // An asset that was only ever paid as a fee has its market by name.
+        let market = |asset: &Asset| bases.get(asset).copied().or_else(|| format!("{asset}{}", books.quote).parse().ok());
+        let other: Option<Money> = other_fees.iter().map(|(asset, qty)| marks.get(&market(asset)?)?.notional(*qty)).sum();
         let unrealised: Option<Money> = symbols.iter().map(|row| row.unrealised).sum();
         let assigned: Money = self.strategies.values().map(|sums| sums.trades_net).sum();
         let mut strategies: Vec<StrategyRow> =
             self.strategies.into_iter().map(|(strategy, trades)| StrategyRow { strategy, net: trades.trades_net, trades }).collect();
-        let rest = self.total.net() - assigned;
-        if !rest.is_zero() {
+        // Trades have paid those fees: without them the rest would show as a gain what they cost.
+        if let Some(rest) = other.map(|other| self.total.net() - other - assigned).filter(|rest| !rest.is_zero()) {
             strategies.push(StrategyRow { strategy: Strategy::Unassigned, trades: TradeSums::default(), net: rest });
         }
         PnlTable {

@@ -91,6 +91,8 @@ pub enum RungReason {
     VenueErrors,
     /// A position stood without protection for longer than allowed.
     Unprotected,
+    /// The venue's balances differed, and a person accepted that as money that moved from outside.
+    Transfer,
 }
 
 impl fmt::Display for RungReason {
@@ -104,6 +106,7 @@ impl fmt::Display for RungReason {
             Self::Overfill => "overfill",
             Self::VenueErrors => "venue errors",
             Self::Unprotected => "unprotected position",
+            Self::Transfer => "deposit or withdrawal",
         })
     }
 }

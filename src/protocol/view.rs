@@ -76,7 +76,7 @@ pub struct View {
     /// Newest first, at most 50.
     pub alerts: Vec<Alert>,
     pub counters: Counters,
-    /// What resuming would accept: filled while trading is halted because venue and books differ.
+    /// What resuming would accept: filled while trading is halted and venue and books differ.
     #[serde(default)]
     pub mismatches: Vec<BalanceMismatch>,
     #[serde(default)]

@@ -190,7 +190,7 @@ fn a_state_that_can_not_be_continued_is_refused_with_code_3_and_stays_as_it_is()
     let folder = tempfile::tempdir().unwrap();
     let mut desk = Desk::ready(61);
     desk.run_until("a holding", |d| !d.session.engine.view().positions.is_empty());
-    let held = format!("dust: {}", desk.session.engine.snapshot().symbols_in_use(huracan::domain::Money::ZERO)[0]);
+    let held = format!("dust: {}", desk.session.engine.snapshot().symbols_in_use(huracan::domain::Money::ZERO, "USDT".parse().unwrap())[0]);
     let state = desk.crash().carried;
     for (state, expected) in [(&state[..], &held[..]), (&state[..state.len() / 2], "restore a backup"), ("", "restore a backup")] {
         let file = folder.path().join(format!("live-{}.redb", state.len()));

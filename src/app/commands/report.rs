@@ -287,7 +287,7 @@ fn account_text(report: &AccountReport) -> String {
     }
     if !report.other_fees.is_empty() {
         let paid: Vec<String> = report.other_fees.iter().map(|(asset, qty)| format!("{qty} {asset}")).collect();
-        parts.push(format!("fees in other assets, valued at today's marks: {}", paid.join(", ")));
+        parts.push(format!("fees in other assets, not in the nets by day and market: {}", paid.join(", ")));
     }
     if report.order_costs.parents > 0 {
         parts.push("orders".to_owned());
@@ -298,8 +298,18 @@ fn account_text(report: &AccountReport) -> String {
 
 fn days_text(report: &AccountReport) -> String {
     let account = report.currency.map_or_else(String::new, |currency| format!("net {currency}"));
-    let mut rows =
-        vec![header(&["day", "trades", "win rate", "mean net", "maker fees", "taker fees", "fee bps", "net", "equity", &account])];
+    let mut rows = vec![header(&[
+        "day",
+        "trades",
+        "win rate",
+        "mean net",
+        "maker fees",
+        "taker fees",
+        "fee bps",
+        &net_name(report),
+        "equity",
+        &account,
+    ])];
     rows.extend(report.days.iter().map(|day| {
         let mut row = vec![date(day.row.day), day.row.trades.trades.to_string(), rate(day.win_rate), known(day.mean_net)];
         row.extend([money(day.row.sums.maker_fees), money(day.row.sums.taker_fees)]);
@@ -329,8 +339,19 @@ fn symbols_text(report: &AccountReport) -> String {
     if report.symbols.is_empty() {
         return "nothing was filled".to_owned();
     }
-    let mut rows =
-        vec![header(&["market", "fills", "maker", "realised", "fees", "net", "held", "average cost", "mark", "of", "unrealised"])];
+    let mut rows = vec![header(&[
+        "market",
+        "fills",
+        "maker",
+        "realised",
+        "fees",
+        &net_name(report),
+        "held",
+        "average cost",
+        "mark",
+        "of",
+        "unrealised",
+    ])];
     rows.extend(report.symbols.iter().map(|line| {
         let sums = &line.row.sums;
         let fills = sums.maker_fills + sums.taker_fills;
@@ -345,6 +366,12 @@ fn symbols_text(report: &AccountReport) -> String {
         row
     }));
     table(&rows)
+}
+
+/// What the nets by day and market are called: fees in other assets are not in them.
+fn net_name(report: &AccountReport) -> String {
+    let paid: Vec<String> = report.other_fees.iter().map(|(asset, _)| asset.to_string()).collect();
+    if paid.is_empty() { "net".to_owned() } else { format!("net before {} fees", paid.join(", ")) }
 }
 
 /// How long ago, in the largest unit that says something.

@@ -361,7 +361,7 @@ fn readable(carried: Option<&str>, settings: &Settings) -> Outcome<Option<Snapsh
         ))
     })?;
     let used: BTreeSet<String> = snapshot
-        .symbols_in_use(worth_an_order(settings.quote))
+        .symbols_in_use(worth_an_order(settings.quote), settings.quote)
         .into_iter()
         .filter(|s| !settings.symbols.contains(s))
         .map(|s| s.to_string())
@@ -370,7 +370,11 @@ fn readable(carried: Option<&str>, settings: &Settings) -> Outcome<Option<Snapsh
         return Ok(Some(snapshot));
     }
     let names: Vec<String> = used.into_iter().collect();
-    Err(Failure::refused(format!("still with a position, an order or dust: {}; add to the symbols until closed", names.join(", "))))
+    Err(Failure::refused(format!(
+        "still with a position, an order, fees that were paid in its coin, or dust: {}; add to the symbols until closed (for such fees: as long \
+         as these books go on)",
+        names.join(", ")
+    )))
 }
 
 fn start_workshop(
@@ -464,5 +468,19 @@ mod tests {
         snapshot.desks.push(dust("5"));
         let said = refusal(&text(&snapshot));
         assert!(said.contains("dust: OLDUSDT;") && said.contains("add to the symbols"), "{said}");
+    }
+
+    #[test]
+    fn a_coin_that_fees_were_paid_in_must_keep_its_market() {
+        let mut snapshot = Engine::new(settings()).snapshot();
+        let usdt = settings().quote;
+        snapshot.ledger.transfer(crate::domain::Timestamp::EPOCH, usdt, "-1".parse().unwrap());
+        let text = |snapshot: &Snapshot| serde_json::to_string(snapshot).unwrap();
+        assert!(readable(Some(&text(&snapshot)), &settings()).is_ok(), "the quote needs no price");
+        snapshot.ledger.transfer(crate::domain::Timestamp::EPOCH, "OLD".parse().unwrap(), "-0.25".parse().unwrap());
+        let said = refusal(&text(&snapshot));
+        assert!(said.contains("fees that were paid in its coin, or dust: OLDUSDT;"), "{said}");
+        let named = Settings { symbols: vec!["OLDUSDT".parse().unwrap()], ..settings() };
+        assert!(readable(Some(&text(&snapshot)), &named).is_ok(), "its market is there");
     }
 }

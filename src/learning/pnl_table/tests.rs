@@ -139,6 +139,40 @@ fn a_day_of_two_round_trips_is_as_computed_by_hand() {
 }
 
 #[test]
+fn fees_in_another_coin_are_no_gain_of_nobodys() {
+    let (mut kept, btc) = (Kept::opened("1000"), btcusdt());
+    let one = "1".parse().unwrap();
+    kept.fill(HOUR, &btc, Side::Buy, ("100".parse().unwrap(), one), Role::Taker, Paid::Other);
+    kept.fill(25 * HOUR, &btc, Side::Sell, ("110".parse().unwrap(), one), Role::Taker, Paid::Other);
+    // Twice a thousandth of an ether at 5,000: the trade made nothing.
+    kept.costs = vec![CostRecord { fees: "10".parse().unwrap(), ..cost(25 * HOUR, "0", false) }];
+    let marks = BTreeMap::from([(eth().symbol, "5000".parse().unwrap())]);
+    let named = |table: &PnlTable| table.strategies.iter().map(|row| format!("{} {}", row.strategy, row.net)).collect::<Vec<_>>();
+    let table = kept.table(0, &marks);
+    assert_eq!((table.net, named(&table)), ("10".parse().unwrap(), vec!["trees 0".to_owned()]), "the days are before those fees");
+    assert_eq!((table.unrealised, kept.ledger_net(&marks)), ("-10".parse().ok(), Some(Money::ZERO)));
+    let unknown = kept.table(0, &BTreeMap::new());
+    assert_eq!((unknown.unrealised, named(&unknown)), (None, vec!["trees 0".to_owned()]), "without a mark nothing is said of the rest");
+    let fee: Qty = "0.001".parse().unwrap();
+    assert_eq!((table.other_fees, kept.table(24 * HOUR, &marks).other_fees), (vec![(asset("ETH"), fee + fee)], vec![(asset("ETH"), fee)]));
+}
+
+#[test]
+fn a_day_without_a_fill_ends_as_the_day_before() {
+    let (mut kept, btc) = (Kept::opened("1000"), btcusdt());
+    let one = "1".parse().unwrap();
+    kept.fill(HOUR, &btc, Side::Buy, ("100".parse().unwrap(), one), Role::Taker, Paid::Quote);
+    kept.fill(2 * HOUR, &btc, Side::Sell, ("120".parse().unwrap(), one), Role::Taker, Paid::Quote);
+    kept.fill(100 * HOUR, &btc, Side::Buy, ("100".parse().unwrap(), one), Role::Taker, Paid::Quote);
+    kept.fill(101 * HOUR, &btc, Side::Sell, ("200".parse().unwrap(), one), Role::Taker, Paid::Quote);
+    kept.costs = vec![cost(50 * HOUR, "1", false), cost(26 * HOUR, "19", false)];
+    let equity =
+        |since: i64| -> Vec<String> { kept.table(since, &BTreeMap::new()).days.iter().map(|day| day.equity.to_string()).collect() };
+    assert_eq!(equity(0), ["1019.78", "1019.78", "1019.78", "1119.48"]);
+    assert_eq!(equity(24 * HOUR), ["1019.78", "1019.78", "1119.48"]);
+}
+
+#[test]
 fn an_empty_account_has_an_empty_table() {
     let table = Kept::default().table(0, &BTreeMap::new());
     assert_eq!((table.net, table.unrealised, table.days.len()), (Money::ZERO, Some(Money::ZERO), 0));
@@ -182,18 +216,15 @@ proptest! {
             marks[&symbol].notional(*qty).unwrap()
         }).sum();
         let table = kept.table(0, &marks);
-        // An asset that was only ever paid as a fee has no market of its own in these books.
-        if let Some(unrealised) = table.unrealised {
-            prop_assert_eq!(table.net + unrealised, cash + worth);
-            prop_assert_eq!(Some(table.net + unrealised), kept.ledger_net(&marks));
-        } else {
-            let priced = bases(&kept.books());
-            prop_assert!(table.other_fees.iter().any(|(paid, _)| !priced.contains_key(paid)));
-        }
+        let unrealised = table.unrealised.unwrap();
+        prop_assert_eq!(table.net + unrealised, cash + worth);
+        prop_assert_eq!(Some(table.net + unrealised), kept.ledger_net(&marks));
         let by_day: Money = table.days.iter().map(|d| d.net).sum();
         let by_symbol: Money = table.symbols.iter().map(|s| s.net).sum();
         let by_strategy: Money = table.strategies.iter().map(|s| s.net).sum();
-        prop_assert_eq!([by_day, by_symbol, by_strategy], [table.net; 3]);
+        let worth_of = |base: Asset| marks[&pair.iter().find(|i| i.base == base).unwrap().symbol];
+        let other: Money = table.other_fees.iter().map(|(paid, qty)| worth_of(*paid).notional(*qty).unwrap()).sum();
+        prop_assert_eq!([by_day, by_symbol, by_strategy + other], [table.net; 3]);
         let fills: u64 = table.days.iter().map(|d| d.sums.maker_fills + d.sums.taker_fills).sum();
         prop_assert_eq!(fills, kept.fills.len() as u64);
         if let Some(last) = table.days.last() {

@@ -6,13 +6,16 @@
 //! What was filled is compared with taking as much, level by level from the book of the decision: the first units of a book are its cheapest.
 //! What was missed stands beside it, with the way the market went (`OrderCostRecord::saved_all_in` joins the two). Only what could still
 //! have been ordered was missed: dust, which a commission in the base coin leaves below the lot, was never for sale.
+//!
+//! Who pays fees in a coin of the venue's own pays less than the schedule says, as a taker too: taking is charged at the same part of the
+//! schedule as the fills of this parent, so that no discount counts as saved by waiting.
 
 use std::collections::VecDeque;
 
 use super::depth::TakerBook;
 use super::markout::MarkoutClock;
-use crate::domain::{Money, Price, Qty, Role, RunId, Side, Symbol, Timestamp};
-use crate::protocol::{OrderCostRecord, ParentPurpose, PlannedQuote};
+use crate::domain::{Bps, FeeRates, Money, Price, Qty, Role, RunId, Side, Symbol, Timestamp};
+use crate::protocol::{OrderCostRecord, ParentPurpose, PlannedQuote, TakerCounterfactual};
 
 /// Finished parents whose mids are waited for; one more ends the oldest early.
 const MOST_SETTLING: usize = 16;
@@ -32,6 +35,8 @@ pub struct ParentDecided {
     pub chosen: Option<PlannedQuote>,
     /// What could be taken at that moment.
     pub book: Option<TakerBook>,
+    /// The schedule of the book's fee.
+    pub rates: Option<FeeRates>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -46,6 +51,9 @@ struct Parent {
     /// Sum of price x quantity.
     value: Money,
     fees: Money,
+    /// Of fills that are charged for by schedule and were: what was paid, and what the schedule says.
+    paid: Money,
+    scheduled: Money,
     clock: MarkoutClock,
     finished: Option<(Timestamp, Option<Price>)>,
 }
@@ -73,6 +81,8 @@ impl OrderCostTracker {
             taker: nothing.0,
             value: nothing.1,
             fees: nothing.1,
+            paid: nothing.1,
+            scheduled: nothing.1,
             clock,
             finished: None,
         });
@@ -98,8 +108,14 @@ impl OrderCostTracker {
             Role::Taker => parent.taker += qty,
         }
         parent.decided.qty = parent.decided.qty.max(parent.filled());
-        parent.value += price.notional(qty).unwrap_or(Money::ZERO);
+        let value = price.notional(qty).unwrap_or(Money::ZERO);
+        parent.value += value;
         parent.fees += fee;
+        let rate = parent.decided.rates.map_or(Bps::ZERO, |rates| if role == Role::Maker { rates.maker } else { rates.taker });
+        if rate > Bps::ZERO && fee.is_positive() {
+            parent.paid += fee;
+            parent.scheduled += value.at_rate(rate);
+        }
         parent.first_fill.get_or_insert(at);
         parent.last_fill = Some(at);
         parent.clock.on_fill(at, price, qty);
@@ -157,6 +173,16 @@ impl Parent {
         }
     }
 
+    /// With the fee at the part of the schedule that was paid here; as scheduled where nothing tells.
+    fn as_charged(&self, taker: TakerCounterfactual) -> TakerCounterfactual {
+        let (paid, scheduled) = (self.paid.to_quote(), self.scheduled.to_quote());
+        if !paid.is_positive() || !scheduled.is_positive() || !taker.fee.is_positive() {
+            return taker;
+        }
+        let fee = taker.fee.share(paid, scheduled);
+        TakerCounterfactual { fee, cost: taker.cost - taker.fee + fee, ..taker }
+    }
+
     fn record(&self) -> OrderCostRecord {
         let d = &self.decided;
         let arrival_mid = d.bid.midpoint(d.ask);
@@ -167,7 +193,7 @@ impl Parent {
             Side::Sell => at_mid - self.value,
         };
         let bps = |money: Money| at_mid.is_positive().then(|| money.to_f64() / at_mid.to_f64() * 1e4);
-        let taking = |qty: Qty| d.book.as_ref().and_then(|book| book.cost(qty));
+        let taking = |qty: Qty| d.book.as_ref().and_then(|book| book.cost(qty)).map(|taker| self.as_charged(taker));
         let saved = taking(filled).map(|taker| taker.cost - (slippage + self.fees));
         let (finished, last_mid) = self.finished.unwrap_or((d.at, None));
         let missed = d.qty - filled;
@@ -253,6 +279,7 @@ mod tests {
             qty: qty("2"),
             chosen: None,
             book: TakerBook::new(side, &[level], qty("2"), price("100"), Bps::from_bps(10)),
+            rates: None,
         }
     }
 
@@ -324,6 +351,27 @@ mod tests {
         assert_eq!(saved("1"), ("1".into(), "0.01".into(), "-0.44".into()));
         assert_eq!(saved("2"), ("1".into(), "0.12".into(), "-0.28".into()));
         assert_eq!(saved("10"), ("1".into(), "1".into(), "1".into()));
+    }
+
+    #[test]
+    fn a_discount_on_fees_is_not_saved_by_waiting() {
+        let saved = |maker: i64, role: Role, paid_at: &str, fee: &str| {
+            let mut tracker = OrderCostTracker::default();
+            let rates = Some(FeeRates { maker: Bps::from_bps(maker), taker: Bps::from_bps(10) });
+            tracker.decided(ParentDecided { rates, ..parent(Side::Buy) });
+            tracker.fill(Side::Buy, at(1), price(paid_at), qty("2"), role, fee.parse().unwrap());
+            tracker.finished(Side::Buy, at(2), None, whole);
+            let record = records(&mut tracker, 2, "100", true).remove(0);
+            (record.taker.unwrap().fee.to_string(), record.saved.unwrap().to_string())
+        };
+        // Taken at the book's own price: 0.2002 of fees by schedule, 7.5 of 10 bps paid.
+        assert_eq!(saved(10, Role::Taker, "100.1", "0.15015"), ("0.15015".into(), "0".into()));
+        assert_eq!(saved(10, Role::Taker, "100.1", "0.2002"), ("0.2002".into(), "0".into()));
+        // Two tenths of price and half a fee better than taking, all at three quarters of the schedule.
+        assert_eq!(saved(5, Role::Maker, "100", "0.075"), ("0.15015".into(), "0.27515".into()));
+        // A rebate, or no fee by schedule, tells nothing of what taking would be charged.
+        assert_eq!(saved(-1, Role::Maker, "100", "-0.02"), ("0.2002".into(), "0.4202".into()));
+        assert_eq!(saved(0, Role::Maker, "100", "0"), ("0.2002".into(), "0.4002".into()));
     }
 
     #[test]

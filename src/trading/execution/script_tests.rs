@@ -277,6 +277,30 @@ fn an_entry_is_requoted_and_its_target_completes_the_trade() {
 }
 
 #[test]
+fn a_fee_in_the_coin_that_is_sold_is_paid_once_and_one_in_the_coin_bought_is_kept_of_it() {
+    let (mut trade, market) = (trade(), instrument());
+    let fill = |side, qty: &str, fee: &str| VenueFill {
+        id: id(1),
+        order_id: OrderId(1),
+        trade_id: TradeId(1),
+        symbol: market.symbol,
+        side,
+        price: "600".parse().unwrap(),
+        qty: qty.parse().unwrap(),
+        role: Role::Taker,
+        fee: fee.parse().unwrap(),
+        fee_asset: market.base,
+        at: at(0),
+    };
+    trade.on_fill(&fill(Side::Buy, "1.001", "0.001"), Some(Purpose::Entry), Reference::default(), &market, Money::ZERO);
+    assert_eq!((trade.held().to_string(), trade.entry.fees.to_string()), ("1".to_owned(), "0.6".to_owned()));
+    trade.on_fill(&fill(Side::Sell, "1", "0.00075"), Some(Purpose::Exit), Reference::default(), &market, "0.45".parse().unwrap());
+    let split = breakdown(&trade.entry, &trade.exit);
+    assert_eq!((trade.held(), trade.exit.value.to_string()), (Qty::ZERO, "600".to_owned()), "the proceeds arrive whole");
+    assert_eq!((split.fees.to_string(), split.net.to_string()), ("1.05".to_owned(), "-1.05".to_owned()));
+}
+
+#[test]
 fn at_the_deadline_the_rest_is_taken_within_the_collar() {
     let mut desk = Desk::new();
     desk.see(0, "100").fill(1, "0.4", "100").see(900, "100").see(5_000, "100");

@@ -389,13 +389,14 @@ impl Trade {
         matches!(self.phase, Phase::Exiting { reason } if has_time(reason)) && !self.pressed
     }
 
-    /// Adds a fill of one of this trade's orders. `fee_value` is a commission in a third asset, in quote money.
+    /// Adds a fill of one of this trade's orders. Of what is bought the venue keeps a commission in the base coin; `fee_value` is one that
+    /// was paid with other coins (a sale's in the base coin too: its proceeds arrive whole), in quote money.
     pub fn on_fill(&mut self, fill: &VenueFill, purpose: Option<Purpose>, reference: Reference, instrument: &Instrument, fee_value: Money) {
         (self.refusals, self.part_refusals) = (0, 0);
         if fill.side == Side::Sell {
             self.sold_by = purpose;
         }
-        let base_fee = if fill.fee_asset == instrument.base { fill.fee } else { Qty::ZERO };
+        let base_fee = if fill.side == Side::Buy && fill.fee_asset == instrument.base { fill.fee } else { Qty::ZERO };
         let quote_fee = if fill.fee_asset == instrument.quote { Money::from_quote(fill.fee) } else { fee_value };
         // The venue settles whole 1e-8 of the quote asset; what it drops is ours when we buy and its when we sell.
         let exact = fill.price.notional(fill.qty).unwrap_or(Money::ZERO);

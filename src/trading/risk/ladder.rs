@@ -178,6 +178,13 @@ impl Ladder {
         self.evidence.watched.millis() / 60_000 > before
     }
 
+    /// A person accepted that money moved from outside: the difference that threw the ladder back last was no fault of the books.
+    pub fn was_transfer(&mut self) {
+        if let Some(change) = self.changes.iter_mut().rfind(|change| change.reason == RungReason::BalanceMismatch) {
+            change.reason = RungReason::Transfer;
+        }
+    }
+
     /// True the first time that it is asked about the halt that stands.
     pub fn meets_halt(&mut self) -> bool {
         !std::mem::replace(&mut self.halt_seen, true)

@@ -2,7 +2,7 @@
 
 use huracan::domain::{Instrument, Qty, Symbol};
 use huracan::engine::Settings;
-use huracan::protocol::{Command, Event, ModelRole, Record, Severity, TradingState, VenueEvent};
+use huracan::protocol::{Command, Event, ModelRole, Record, Severity, TradingState, VenueEvent, VenueFill};
 
 use crate::desk::{Desk, settings};
 
@@ -41,7 +41,7 @@ fn a_market_with_a_rest_may_leave_the_symbols_and_trading_goes_on() {
     assert!(qty.is_positive() && cost.is_positive());
     let realised = desk.session.engine.snapshot().realised;
     let wreck = desk.crash();
-    assert_eq!(wreck.state().symbols_in_use("5".parse().unwrap()), [], "{qty} for {cost}");
+    assert_eq!(wreck.state().symbols_in_use("5".parse().unwrap(), "USDT".parse().unwrap()), [], "{qty} for {cost}");
     let mut next = wreck.restart_with(|s| s.symbols.retain(|s| s.as_str() == "ETHUSDT"));
     let state = next.session.engine.snapshot();
     assert_eq!(state.realised, realised - cost, "what is given up is lost");
@@ -61,4 +61,31 @@ fn a_market_with_a_rest_may_leave_the_symbols_and_trading_goes_on() {
     assert!(!third.records().iter().any(|r| matches!(r, Record::Postings(_))));
     third.reconcile();
     assert_eq!(third.pnl().net_pnl, third.pnl().ledger_net_pnl);
+}
+
+/// Every fill of bitcoin costs a hundredth of an ether, which the account that is stated here never paid.
+fn in_ether(said: VenueEvent) -> Option<VenueEvent> {
+    Some(match said {
+        VenueEvent::Fill(fill) if fill.symbol.as_str() == "BTCUSDT" => {
+            VenueEvent::Fill(VenueFill { fee: "0.01".parse().unwrap(), fee_asset: "ETH".parse().unwrap(), ..fill })
+        }
+        VenueEvent::Balances { .. } => return None,
+        said => said,
+    })
+}
+
+#[test]
+fn the_market_of_a_coin_that_paid_fees_stays_in_use() {
+    let symbols = vec!["BTCUSDT".parse().unwrap(), "ETHUSDT".parse().unwrap()];
+    let mut desk = Desk::with(72, Settings { symbols, ..settings() }, ModelRole::Shadow);
+    desk.ears = Some(in_ether);
+    desk.run_until("trades", |d| d.costs().iter().filter(|c| c.symbol.as_str() == "BTCUSDT").count() >= 2);
+    desk.command(Command::Flatten);
+    desk.run_until("flat", |d| d.trades().is_empty() && d.session.engine.snapshot().open_orders().is_empty());
+    let wreck = desk.crash();
+    let (state, usdt) = (wreck.state(), "USDT".parse().unwrap());
+    assert!(state.ledger.venue_balance("ETH".parse().unwrap()) < Qty::ZERO, "the owner's ether paid");
+    assert_eq!(state.symbols_in_use("5".parse().unwrap(), usdt), ["ETHUSDT".parse().unwrap()]);
+    let next = wreck.restart_with(|s| s.symbols.retain(|s| s.as_str() == "BTCUSDT"));
+    assert_eq!(next.pnl().equity, None, "without it the equity would be unknown for good");
 }

@@ -1,7 +1,7 @@
 //! Halted, stopping or flattening: what may still leave, and what may not.
 
 use huracan::domain::{Balance, ExitReason, Money, Qty, Side, Span};
-use huracan::protocol::{BalanceMismatch, Command, Event, ModelRole, Request, TradingState, VenueEvent};
+use huracan::protocol::{BalanceMismatch, Command, Event, ModelRole, Request, Severity, TradingState, VenueEvent};
 
 use crate::desk::{Desk, settings};
 
@@ -209,6 +209,51 @@ fn resuming_accepts_what_the_venue_holds_and_says_so() {
         desk.apply(Event::Venue(VenueEvent::Balances { at, balances: vec![balance] }));
     }
     assert_eq!((desk.session.engine.counters().halts, questions(&desk)), (halts, asked), "books and venue agree");
+}
+
+#[test]
+fn resuming_another_halt_accepts_the_difference_that_stands() {
+    let balance = Balance { asset: "USDT".parse().unwrap(), free: "9500".parse().unwrap(), locked: Qty::ZERO };
+    let stated = |desk: &mut Desk| {
+        let at = desk.now();
+        desk.apply(Event::Venue(VenueEvent::Balances { at, balances: vec![balance] }));
+    };
+    let halted = || {
+        let mut desk = Desk::closed(8, settings());
+        desk.open(None);
+        desk.clock();
+        desk.connect();
+        desk.deaf = true;
+        desk.command(Command::Halt);
+        stated(&mut desk);
+        desk
+    };
+    let told = |desk: &Desk| {
+        let alerts = desk.session.engine.view().alerts;
+        alerts.iter().filter(|a| a.severity == Severity::Critical && a.text.contains("the books say")).count()
+    };
+    let mut desk = halted();
+    for _ in 0..5 {
+        desk.run(4);
+        stated(&mut desk);
+    }
+    let view = desk.session.engine.view();
+    assert!(matches!(view.trading, TradingState::Halted { reason } if reason == "halted by hand"));
+    assert_eq!(view.mismatches.len(), 1, "what resuming would accept is shown");
+    assert_eq!((told(&desk), desk.session.engine.counters().halts), (1, 1), "{:?}", view.alerts);
+    desk.command(Command::Resume);
+    let view = desk.session.engine.view();
+    assert!(!matches!(view.trading, TradingState::Halted { .. }) && view.mismatches.is_empty(), "{:?}", view.trading);
+    assert_eq!(accepted(&desk), 1);
+    assert_eq!((desk.pnl().net_pnl, desk.pnl().equity), (Some(Money::ZERO), Some("9500".parse().unwrap())));
+    // A fill on its way may still explain what differs for a moment only: it goes on being doubted.
+    let mut desk = halted();
+    desk.run(4);
+    desk.command(Command::Resume);
+    assert_eq!((accepted(&desk), told(&desk)), (0, 0));
+    desk.run(6);
+    stated(&mut desk);
+    assert!(matches!(desk.session.engine.view().trading, TradingState::Halted { reason } if reason.contains("the books say")));
 }
 
 /// A desk that halted because the venue states more than the books while a guarded position is held.

@@ -145,17 +145,48 @@ fn last_move(desk: &Desk) -> (Rung, Rung, RungReason) {
     (change.from, change.to, change.reason)
 }
 
+fn a_dollar_more(said: VenueEvent) -> Option<VenueEvent> {
+    let VenueEvent::Balances { at, mut balances } = said else { return Some(said) };
+    balances.iter_mut().filter(|b| b.asset.as_str() == "USDT").for_each(|b| b.free += "1".parse::<Qty>().unwrap());
+    Some(VenueEvent::Balances { at, balances })
+}
+
 #[test]
 fn wrong_balances_throw_back_from_the_smallest_to_the_dry_run() {
-    fn a_dollar_more(said: VenueEvent) -> Option<VenueEvent> {
-        let VenueEvent::Balances { at, mut balances } = said else { return Some(said) };
-        balances.iter_mut().filter(|b| b.asset.as_str() == "USDT").for_each(|b| b.free += "1".parse::<Qty>().unwrap());
-        Some(VenueEvent::Balances { at, balances })
-    }
     let mut desk = put_on(8, Rung::Smallest);
     desk.ears = Some(a_dollar_more);
     desk.run_until("the halt", |d| d.session.engine.counters().halts == 1);
     assert_eq!(last_move(&desk), (Rung::Smallest, Rung::DryRun, RungReason::BalanceMismatch));
+}
+
+#[test]
+fn a_deposit_that_a_person_accepted_bars_no_way_up() {
+    let mut desk = put_on(8, Rung::Smallest);
+    desk.ears = Some(a_dollar_more);
+    desk.run_until("the halt", |d| d.session.engine.counters().halts == 1);
+    desk.run_until("no order", |d| d.session.engine.view().orders.is_empty() && d.session.venue.next_due().is_none());
+    let faults = |d: &Desk| {
+        let gates = d.session.engine.snapshot().ladder.unwrap().entry_test(Rung::DryRun, d.now(), &rules(), &settings().limits);
+        gates.into_iter().find(|gate| gate.name == "mismatches and overfills").unwrap().value
+    };
+    assert_eq!((last_move(&desk), faults(&desk)), ((Rung::Smallest, Rung::DryRun, RungReason::BalanceMismatch), Some(1.0)));
+    desk.command(Command::Resume);
+    assert_eq!(desk.session.engine.view().trading, TradingState::Active);
+    assert_eq!((last_move(&desk), faults(&desk)), ((Rung::Smallest, Rung::DryRun, RungReason::Transfer), Some(0.0)));
+    assert_eq!(rung(&desk), Rung::DryRun, "it stands where it was thrown back to");
+}
+
+#[test]
+fn a_large_account_is_sized_by_what_is_allocated_of_it() {
+    let mut settings = on_ladder(Mode::Live);
+    settings.ladder = Some(LadderRules { allocated_capital: money("200"), ..rules() });
+    // The largest order is a small part of the account of 10,000, and all of what is allocated.
+    settings.limits.max_order_notional = money("200");
+    settings.decision.position_percent = 10.0;
+    let mut desk = put_on_with(14, Rung::Full, settings);
+    desk.run_until("an order", |d| !d.openings().is_empty());
+    let size = newest_order(&desk);
+    assert!(size > money("18") && size <= money("20"), "a tenth of 200: {size}");
 }
 
 #[test]

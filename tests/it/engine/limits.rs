@@ -2,7 +2,7 @@
 
 use huracan::domain::{Bps, ExitReason, Money};
 use huracan::engine::Settings;
-use huracan::protocol::{Command, LimitName, LimitValue, ModelRole, Refusal, Verdict};
+use huracan::protocol::{Command, LimitName, LimitValue, ModelRole, OrderState, Refusal, Request, Verdict};
 
 use crate::desk::{Desk, settings};
 
@@ -110,6 +110,23 @@ fn a_limit_changes_by_command_and_outlives_the_process() {
     assert_eq!(in_force(&desk), Some(exposure("2600")));
     let waits = desk.session.engine.view().limits.iter().any(|limit| limit.pending.is_some());
     assert!(waits, "what waits goes on waiting");
+}
+
+#[test]
+fn a_tightened_limit_ends_the_entry_that_rests_beyond_it() {
+    let mut desk = Desk::with(5, wide(), ModelRole::Shadow);
+    let entry = |d: &Desk| d.session.engine.view().orders.into_iter().find(|o| o.purpose == "entry" && o.state == OrderState::Open);
+    desk.run_until("an open entry", |d| entry(d).is_some());
+    let open = entry(&desk).unwrap();
+    let notional = open.price.unwrap().notional(open.qty).unwrap();
+    let sent = desk.requests().len();
+    let mut tighten = |name, value| {
+        desk.command(Command::SetLimit { name, value: LimitValue::Money(value), confirmed: false });
+        assert!(desk.session.engine.view().limit_answer.unwrap().accepted, "{name}");
+        desk.requests().iter().skip(sent).any(|r| matches!(r, Request::Cancel { id, .. } if *id == open.id))
+    };
+    assert!(!tighten(LimitName::MaxDailyLoss, "1999".parse().unwrap()), "a limit of losses says nothing of what rests");
+    assert!(tighten(LimitName::MaxOrderNotional, notional - "1".parse().unwrap()));
 }
 
 #[test]

@@ -136,6 +136,52 @@ fn dust_is_sold_once_the_venue_takes_it() {
     assert!(sold > 0, "{most} of dust, never sold");
 }
 
+/// A sale costs a little of the coin that is sold, a purchase of bitcoin or ether some of the third market's coin.
+fn in_coins(said: VenueEvent) -> Option<VenueEvent> {
+    Some(match said {
+        VenueEvent::Fill(fill) if fill.side == Side::Sell => {
+            let base = fill.symbol.as_str().trim_end_matches("USDT").parse().unwrap();
+            VenueEvent::Fill(VenueFill { fee: fill.qty.at_rate("7.5".parse().unwrap()), fee_asset: base, ..fill })
+        }
+        VenueEvent::Fill(fill) if fill.symbol.as_str() != "SOLUSDT" => {
+            VenueEvent::Fill(VenueFill { fee: "0.001".parse().unwrap(), fee_asset: "SOL".parse().unwrap(), ..fill })
+        }
+        // The account that is stated here never paid them.
+        VenueEvent::Balances { .. } => return None,
+        said => said,
+    })
+}
+
+#[test]
+fn fees_in_the_coins_that_are_traded_are_counted_once() {
+    let free = |i: Instrument| Instrument { fees: FeeRates { maker: Bps::ZERO, taker: Bps::ZERO }, ..i };
+    let mut desk = Desk::listed(18, settings(), free);
+    desk.ears = Some(in_coins);
+    desk.open(None);
+    desk.clock();
+    desk.connect();
+    desk.learn(ModelRole::Champion);
+    for _ in 0..240 {
+        desk.run(1);
+        let pnl = desk.pnl();
+        assert!(pnl.net_pnl.is_some(), "a market without a mark");
+        assert_eq!(pnl.net_pnl, pnl.ledger_net_pnl, "trades against ledger at {}", desk.session.now());
+    }
+    desk.command(Command::Flatten);
+    desk.run(20);
+    let (pnl, counters, snapshot) = (desk.pnl(), desk.session.engine.counters(), desk.session.engine.snapshot());
+    assert_eq!(pnl.net_pnl, pnl.ledger_net_pnl);
+    assert!(counters.trades_closed >= 5 && counters.halts == 1, "{counters:?}");
+    assert!(desk.costs().iter().all(|cost| cost.fees.is_positive()), "{:?}", desk.costs());
+    for (symbol, dust, cost, _) in &snapshot.desks {
+        let sum = |side| fills(&desk).iter().filter(|f| f.side == side && f.symbol == *symbol).map(|f| f.qty).sum::<Qty>();
+        assert!(sum(Side::Sell) <= sum(Side::Buy), "{symbol}: sold out of what was never bought");
+        let base = symbol.as_str().trim_end_matches("USDT").parse().unwrap();
+        assert_eq!((snapshot.ledger.venue_balance(base), *dust < Qty::ZERO), (*dust, *cost < Money::ZERO), "{symbol}");
+    }
+    assert!(snapshot.desks.iter().any(|(_, dust, ..)| *dust < Qty::ZERO), "nothing was paid with coins of the owner's");
+}
+
 /// Every fill costs a thousandth of a coin that is not traded here.
 fn in_bnb(said: VenueEvent) -> Option<VenueEvent> {
     Some(match said {

@@ -45,18 +45,24 @@ fn smallest(instrument: &Instrument, price: Price) -> Money {
 }
 
 impl SizeCap {
-    /// What an order that would be `wanted` of an account of `equity` becomes, with `exposure` open already.
+    /// What orders of an account of `equity` are sized by.
+    #[must_use]
+    pub fn basis(self, equity: Money) -> Money {
+        match self {
+            Self::Nothing => equity,
+            Self::Smallest { capital, .. } | Self::Share { capital, .. } => equity.min(capital),
+        }
+    }
+
+    /// What an order that would be `wanted`, sized by `basis`, becomes with `exposure` open already.
     ///
     /// # Errors
     /// When nothing may be placed, or the allocated capital is in use.
-    pub fn size(self, rung: Rung, wanted: Money, equity: Money, exposure: Money) -> Result<Money, Refusal> {
+    pub fn size(self, rung: Rung, wanted: Money, exposure: Money) -> Result<Money, Refusal> {
         let (order, capital) = match self {
             Self::Nothing => return Err(Refusal::Rung { rung }),
             Self::Smallest { order, capital } => (order, capital),
-            Self::Share { capital, smallest } => {
-                let scaled = if equity > capital { wanted.share(capital.to_quote(), equity.to_quote()) } else { wanted };
-                (scaled.max(smallest), capital)
-            }
+            Self::Share { capital, smallest } => (wanted.max(smallest), capital),
         };
         let would_be = exposure + order;
         if would_be > capital { Err(Refusal::Allocated { would_be, limit: capital }) } else { Ok(order) }
@@ -76,17 +82,21 @@ mod tests {
     #[test]
     fn each_rung_has_its_size() {
         let (btc, price, allocated) = (btcusdt(), "100".parse().unwrap(), money("1000"));
-        let sized = |rung, wanted: &str, equity: &str, exposure: &str| {
-            standing_on(rung).size_cap(&btc, price, allocated).size(rung, money(wanted), money(equity), money(exposure))
+        // A tenth of what it is sized by is wanted.
+        let sized = |rung, equity: &str| {
+            let cap = standing_on(rung).size_cap(&btc, price, allocated);
+            cap.size(rung, cap.basis(money(equity)).at_rate(Bps::from_bps(1_000)), Money::ZERO)
         };
-        assert_eq!(sized(Rung::DataOnly, "100", "10000", "0"), Err(Refusal::Rung { rung: Rung::DataOnly }));
+        assert_eq!(sized(Rung::DataOnly, "10000"), Err(Refusal::Rung { rung: Rung::DataOnly }));
         // A tenth of an account of 10,000 is a tenth of the allocated 1,000.
         for rung in [Rung::Paper, Rung::DryRun, Rung::Full] {
-            assert_eq!(sized(rung, "1000", "10000", "0"), Ok(money("100")), "{rung}");
+            assert_eq!(sized(rung, "10000"), Ok(money("100")), "{rung}");
         }
-        assert_eq!(sized(Rung::Half, "1000", "10000", "0"), Ok(money("50")));
-        assert_eq!(sized(Rung::Tenth, "1000", "10000", "0"), Ok(money("10")));
-        assert_eq!(sized(Rung::Full, "50", "500", "0"), Ok(money("50")), "a smaller account is sized by itself");
+        assert_eq!(sized(Rung::Half, "10000"), Ok(money("50")));
+        assert_eq!(sized(Rung::Tenth, "10000"), Ok(money("10")));
+        assert_eq!(sized(Rung::Full, "500"), Ok(money("50")), "a smaller account is sized by itself");
+        let full = standing_on(Rung::Full).size_cap(&btc, price, allocated);
+        assert_eq!(full.size(Rung::Full, money("19.9"), Money::ZERO), Ok(money("19.9")), "what was sized is made no smaller");
     }
 
     #[test]
@@ -102,15 +112,15 @@ mod tests {
         }
         let rung = Rung::Smallest;
         let cap = standing_on(rung).size_cap(&btc, "100".parse().unwrap(), money("1000"));
-        assert_eq!(cap.size(rung, money("900"), money("10000"), Money::ZERO), Ok(order("100")), "whatever was wanted");
+        assert_eq!(cap.size(rung, money("900"), Money::ZERO), Ok(order("100")), "whatever was wanted");
         let tenth = standing_on(Rung::Tenth).size_cap(&btc, "100".parse().unwrap(), money("100"));
-        assert_eq!(tenth.size(Rung::Tenth, money("10"), money("10000"), Money::ZERO), Ok(order("100")), "never below the smallest");
+        assert_eq!(tenth.size(Rung::Tenth, money("1"), Money::ZERO), Ok(order("100")), "never below the smallest");
     }
 
     #[test]
     fn the_allocated_capital_bounds_all_positions_together() {
         let full = standing_on(Rung::Full).size_cap(&btcusdt(), "100".parse().unwrap(), money("1000"));
-        let sized = |exposure: &str| full.size(Rung::Full, money("100"), money("1000"), money(exposure));
+        let sized = |exposure: &str| full.size(Rung::Full, money("100"), money(exposure));
         assert_eq!(sized("900"), Ok(money("100")));
         assert_eq!(sized("900.01"), Err(Refusal::Allocated { would_be: money("1000.01"), limit: money("1000") }));
     }
