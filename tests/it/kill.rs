@@ -130,23 +130,24 @@ struct Left {
 }
 
 impl Left {
-    /// What one kill left is what it may leave, in each market for itself.
-    fn count(&mut self, kill: u32, markets: &[Guarding]) {
+    /// What one kill left is what it may leave, in each market for itself. Gives what is worth telling.
+    fn count(&mut self, kill: u32, markets: &[Guarding]) -> Vec<String> {
         self.holding += u32::from(markets.iter().any(Guarding::is_held));
         self.exposed += u32::from(markets.iter().any(Guarding::is_exposed));
-        let mut caught = false;
+        let (mut caught, mut told) = (false, Vec::new());
         for market in markets {
             assert!(market.open_buys <= 1, "kill {kill}: two entries in one market: {}", market.told());
             if !market.is_exposed() {
                 continue;
             }
-            println!("kill {kill}: {}", market.told());
+            told.push(format!("kill {kill}: {}", market.told()));
             if !market.part_bought {
                 caught = true;
                 assert!(market.changed_ago_ms < 1_000, "kill {kill}: nobody guards {}", market.told());
             }
         }
         self.caught += u32::from(caught);
+        told
     }
 }
 
@@ -177,7 +178,7 @@ fn a_killed_trader_finds_its_orders_and_money_again_and_leaves_nothing_unguarded
     for kill in 1..=kills {
         // Short lives end in the start-up and its reconciliation, long ones among open trades.
         let markets = desk.life(Duration::from_millis(300 + dice.below(8_000)));
-        left.count(kill, &markets);
+        left.count(kill, &markets).iter().for_each(|told| println!("{told}"));
         if kill % together == 0 {
             // After many starts in a minute the exchange's request limit makes the next one wait for the minute's end.
             let (seen, told) = desk.settle(kill, "75s");
