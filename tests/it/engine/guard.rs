@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use huracan::domain::{OrderKind, Qty, Side, Span, Symbol};
 use huracan::engine::Settings;
 use huracan::matching::Phase;
-use huracan::protocol::{Command, ModelRole, VenueEvent};
+use huracan::protocol::{Command, ModelRole, OrderState, VenueEvent};
 use huracan::trading::costs::MakerRules;
 
 use crate::desk::{Desk, settings, symbols};
@@ -89,7 +89,13 @@ fn guards(desk: &Desk) -> BTreeSet<String> {
 fn halting_removes_no_guard_and_a_missing_one_is_placed_while_halted() {
     let mut desk = Desk::with(18, Settings { exploration: settings().exploration, ..settings() }, ModelRole::Shadow);
     let guarded = |d: &Desk, symbol: &Symbol| guarded_and_held(d, *symbol).0.is_positive() && !is_exposed(d, *symbol);
-    desk.run_until("a guarded holding", |d| symbols().iter().any(|s| guarded(d, s)));
+    // The engine has heard of it: what it knows nothing of it could not cancel.
+    let heard = |d: &Desk| {
+        let open: BTreeSet<String> =
+            d.session.engine.view().orders.iter().filter(|o| o.state == OrderState::Open).map(|o| o.id.to_string()).collect();
+        guards(d).is_subset(&open)
+    };
+    desk.run_until("a guarded holding", |d| symbols().iter().any(|s| guarded(d, s)) && heard(d));
     let held: Vec<Symbol> = symbols().into_iter().filter(|s| guarded(&desk, s)).collect();
     let before = guards(&desk);
     desk.command(Command::Halt);
