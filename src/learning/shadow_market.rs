@@ -325,6 +325,14 @@ mod tests {
     }
 
     #[test]
+    fn a_market_priced_in_a_small_coin_rests_its_target_as_any_other() {
+        let rows = [QUIET, QUIET, [100.0, 103.0, 100.0, 103.0]];
+        let [usual, dear] = [1.0, 50_000.0].map(|times| run(&rows.map(|row| row.map(|price| price * times)), 1.0).unwrap().outcome);
+        assert_eq!((dear.exit, dear.exit_bar), (ExitReason::Target, 2));
+        assert!((dear.net_bps - usual.net_bps).abs() < 1.0, "{} {}", dear.net_bps, usual.net_bps);
+    }
+
+    #[test]
     fn a_stop_takes_and_a_gap_is_not_saved() {
         let stopped = run(&[QUIET, [100.0, 103.0, 98.0, 102.5]], 1.0).unwrap().outcome;
         assert_eq!((stopped.exit, stopped.exit_price), (ExitReason::Stop, 99.0));

@@ -169,6 +169,9 @@ impl Display {
 }
 
 fn set(levels: &mut Levels, level: Level) {
+    if !level.price.is_positive() {
+        return;
+    }
     if !level.qty.is_positive() {
         levels.remove(&level.price);
     } else if let Some(shown) = levels.get_mut(&level.price) {
@@ -185,7 +188,7 @@ fn renewed(old: &Levels, levels: &[Level]) -> Levels {
         let taken = old.get(&level.price).filter(|known| known.qty == level.qty).map_or(Qty::ZERO, |known| known.taken);
         (level.price, Shown { qty: level.qty, taken })
     };
-    levels.iter().filter(|level| level.qty.is_positive()).map(shown).collect()
+    levels.iter().filter(|level| level.price.is_positive() && level.qty.is_positive()).map(shown).collect()
 }
 
 #[cfg(test)]

@@ -129,6 +129,17 @@ impl Exchange {
     /// What the market did. Fills of resting orders and orders whose stop was reached are reported at the update's local time.
     /// Candles and unknown symbols are ignored.
     pub fn on_market(&mut self, update: &MarketUpdate, reports: &mut Vec<Report>) {
+        self.show(update, update.local_time, Timestamp::MAX, reports);
+    }
+
+    /// The same of news that may have come late: it was made `at`, by the clock that orders come by. A trade has no part of orders that
+    /// began to work after it.
+    pub fn on_late_market(&mut self, update: &MarketUpdate, at: Timestamp, reports: &mut Vec<Report>) {
+        self.show(update, at, at, reports);
+    }
+
+    /// A trade passes the orders that began to work after `made`.
+    fn show(&mut self, update: &MarketUpdate, at: Timestamp, made: Timestamp, reports: &mut Vec<Report>) {
         let Some(place) = self.place_of(update.symbol) else { return };
         let market = &mut self.markets[place];
         let trades = market.status() == SymbolStatus::Trading;
@@ -149,11 +160,13 @@ impl Exchange {
                     market.queue.refresh_all(&market.display);
                 }
             }
+            // No trade at all.
+            MarketData::Trade(trade) if !(trade.price.is_positive() && trade.qty.is_positive()) => return,
             MarketData::Trade(trade) => {
                 market.last = Some(trade.price);
-                market.average.add(update.local_time, trade.price, trade.qty, market.rules.average_minutes);
+                market.average.add(at, trade.price, trade.qty, market.rules.average_minutes);
                 if trades {
-                    market.queue.on_trade(trade, &mut fills);
+                    market.queue.on_trade(trade, made, &mut fills);
                 }
             }
             MarketData::Interrupted => market.display.clear(),
@@ -167,10 +180,10 @@ impl Exchange {
         }
         for fill in fills {
             let trade = self.next_trade();
-            self.fill(update.local_time, trade, fill, Role::Maker, reports);
+            self.fill(at, trade, fill, Role::Maker, reports);
         }
-        self.fire_stops(place, update.local_time, reports);
-        self.enter_pending(update.local_time, reports);
+        self.fire_stops(place, at, reports);
+        self.enter_pending(at, reports);
     }
 
     /// Cancels an open order and gives its last state. An order of a list takes the whole list with it.
@@ -228,14 +241,24 @@ impl Exchange {
         self.place_of(symbol).map(|place| &self.markets[place])
     }
 
-    /// Stops are compared with the last trade; what they set off trades at once.
+    /// Stops are compared with the last trade; what they set off trades at once. While the book is unknown nobody can say with whom:
+    /// what was reached then goes with the first known book.
     fn fire_stops(&mut self, place: usize, at: Timestamp, reports: &mut Vec<Report>) {
         if self.markets[place].waiting.is_empty() {
             return;
         }
         let Some(price) = self.markets[place].reference() else { return };
-        while let Some(id) = self.markets[place].waiting.pop(price) {
+        let is_known = self.markets[place].display.best().is_some();
+        while is_known && let Some(id) = self.markets[place].waiting.pop_held() {
             self.trigger(at, id, reports);
+        }
+        while let Some(id) = self.markets[place].waiting.pop(price) {
+            if is_known {
+                self.trigger(at, id, reports);
+            } else if let Some(record) = self.orders.get_mut(id) {
+                record.view.working_at = Some(at);
+                self.markets[place].waiting.hold(id);
+            }
         }
     }
 

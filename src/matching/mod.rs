@@ -9,13 +9,15 @@
 //! - A public trade at its price from the opposite aggressor eats the queue first, then the order. A trade beyond its price fills it whole.
 //! - When the displayed opposite side reaches its price, it fills up to that side's quantity. All fills are at its own price, as maker.
 //! - With quotes alone (candle backtests) the last rule is the only one.
+//! - A trade that came late passes the orders that began to work after it; one without a price or a quantity is none.
 //!
 //! How a taking order fills: it walks what is displayed and other customers' resting orders, best price first. What it took stays
 //! taken until the displayed quantity changes. With quotes alone a market order's rest fills `impact` worse than the quote. Where it would
 //! meet an order of its own account, the self-trade mode of its terms or of the symbol's rules says which of the two expires.
 //!
 //! How a stop fires: a public trade reaches its price; where no trade was ever seen (candle backtests), the middle of the best quotes does.
-//! Customers' own trades are not public trades. From then on the order takes or rests as any other.
+//! Customers' own trades are not public trades. From then on the order takes or rests as any other; one that was reached while the book was
+//! unknown does so with the first known book.
 //!
 //! Invariants
 //! 1. Balances are never negative; totals change only by fills and fees (`tests::random::balances_follow_fills_and_fees_and_nothing_else`).

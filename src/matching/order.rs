@@ -96,7 +96,7 @@ pub struct OrderView {
     pub amends: u32,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
-    /// When it began to take or rest.
+    /// When it began to take or rest; of one that waits, when its stop was reached without a book to meet.
     pub working_at: Option<Timestamp>,
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::AccountId;
 use super::display::{Display, Rungs};
-use crate::domain::{OrderId, Price, PublicTrade, Qty, Side};
+use crate::domain::{OrderId, Price, PublicTrade, Qty, Side, Timestamp};
 
 /// Nobody knows how much is ahead: until the display reaches this price only a trade or quote beyond it fills the order.
 const UNKNOWN: Qty = Qty::from_raw(i128::MAX / 4);
@@ -15,8 +15,17 @@ pub(super) struct Resting {
     pub id: OrderId,
     pub account: AccountId,
     pub remaining: Qty,
+    /// When it began to work: trades from before have no part of it.
+    pub since: Timestamp,
     /// Displayed quantity at the same price that trades before us.
     pub ahead: Qty,
+}
+
+impl Resting {
+    /// How much is ahead is found when it is added.
+    pub(super) const fn new(id: OrderId, account: AccountId, remaining: Qty, since: Timestamp) -> Self {
+        Self { id, account, remaining, since, ahead: UNKNOWN }
+    }
 }
 
 /// A fill of a resting order at its own price.
@@ -37,9 +46,9 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    pub(super) fn add(&mut self, display: &Display, side: Side, price: Price, id: OrderId, account: AccountId, remaining: Qty) {
+    pub(super) fn add(&mut self, display: &Display, side: Side, price: Price, order: Resting) {
         let ahead = display.at(side, price).unwrap_or(UNKNOWN);
-        self.side_mut(side).entry(price).or_default().push(Resting { id, account, remaining, ahead });
+        self.side_mut(side).entry(price).or_default().push(Resting { ahead, ..order });
     }
 
     pub(super) fn remove(&mut self, side: Side, price: Price, id: OrderId) {
@@ -99,21 +108,28 @@ impl Queue {
         }
     }
 
-    /// A public trade: through our price it fills everything; at our price it fills what is left behind the queue.
-    pub(super) fn on_trade(&mut self, trade: &PublicTrade, fills: &mut Vec<MakerFill>) {
+    /// A public trade: through our price it fills everything; at our price it fills what is left behind the queue. It passes the orders
+    /// that began to work after it was `made`.
+    pub(super) fn on_trade(&mut self, trade: &PublicTrade, made: Timestamp, fills: &mut Vec<MakerFill>) {
+        let mut passed = Vec::new();
         while let Some(level) = self.bids.last_entry().filter(|level| *level.key() > trade.price) {
             let (price, orders) = level.remove_entry();
-            fill_all(price, orders, fills);
+            let newer = fill_all(price, orders, made, fills);
+            passed.extend(newer.into_iter().map(|order| (Side::Buy, price, order)));
         }
         while let Some(level) = self.asks.first_entry().filter(|level| *level.key() < trade.price) {
             let (price, orders) = level.remove_entry();
-            fill_all(price, orders, fills);
+            let newer = fill_all(price, orders, made, fills);
+            passed.extend(newer.into_iter().map(|order| (Side::Sell, price, order)));
+        }
+        for (side, price, order) in passed {
+            self.side_mut(side).entry(price).or_default().push(order);
         }
 
         let side = if trade.buyer_is_maker { Side::Buy } else { Side::Sell };
         let levels = self.side_mut(side);
         if let Some(level) = levels.get_mut(&trade.price) {
-            fill_behind_the_queue(trade.price, trade.qty, level, fills);
+            fill_behind_the_queue(trade, made, level, fills);
             if level.is_empty() {
                 levels.remove(&trade.price);
             }
@@ -164,18 +180,22 @@ fn advance(display: &Display, side: Side, price: Price, level: &mut [Resting]) {
     }
 }
 
-fn fill_all(price: Price, level: Vec<Resting>, fills: &mut Vec<MakerFill>) {
-    fills.extend(level.into_iter().map(|order| MakerFill { id: order.id, price, qty: order.remaining }));
+/// Gives back the orders that are newer than the trade.
+fn fill_all(price: Price, mut level: Vec<Resting>, made: Timestamp, fills: &mut Vec<MakerFill>) -> Vec<Resting> {
+    let older = level.iter().filter(|order| order.since <= made);
+    fills.extend(older.map(|order| MakerFill { id: order.id, price, qty: order.remaining }));
+    level.retain(|order| order.since > made);
+    level
 }
 
 /// In order of arrival: the trade eats what is displayed ahead, then the order; what our own orders took hits nobody else.
-fn fill_behind_the_queue(price: Price, traded: Qty, level: &mut Vec<Resting>, fills: &mut Vec<MakerFill>) {
-    let mut left = traded;
-    for order in level.iter_mut() {
+fn fill_behind_the_queue(trade: &PublicTrade, made: Timestamp, level: &mut Vec<Resting>, fills: &mut Vec<MakerFill>) {
+    let mut left = trade.qty;
+    for order in level.iter_mut().filter(|order| order.since <= made) {
         let qty = (left - order.ahead).max(Qty::ZERO).min(order.remaining);
         order.ahead = (order.ahead - left).max(Qty::ZERO);
         if qty.is_positive() {
-            fills.push(MakerFill { id: order.id, price, qty });
+            fills.push(MakerFill { id: order.id, price: trade.price, qty });
             order.remaining -= qty;
             left -= qty;
         }
@@ -202,12 +222,16 @@ mod tests {
         display.replace(&BookSnapshot { last_update_id: 1, bids: vec![level(100, 10), level(98, 20)], asks: vec![level(102, 10)] });
         display
     }
+    /// An order of a customer of its own, from the beginning.
+    fn resting(id: u64, size: i128) -> Resting {
+        Resting::new(OrderId(id), AccountId(1), qty(size), Timestamp::EPOCH)
+    }
     fn sold(at: i64, size: i128) -> PublicTrade {
         PublicTrade { id: TradeId(1), price: price(at), qty: qty(size), buyer_is_maker: true }
     }
     fn fills_of(queue: &mut Queue, trade: &PublicTrade) -> Vec<(u64, i64, i128)> {
         let mut fills = Vec::new();
-        queue.on_trade(trade, &mut fills);
+        queue.on_trade(trade, Timestamp::EPOCH, &mut fills);
         fills.iter().map(|fill| (fill.id.0, fill.price.raw(), fill.qty.raw())).collect()
     }
     fn ahead(queue: &Queue) -> Vec<i128> {
@@ -217,7 +241,7 @@ mod tests {
     #[test]
     fn trades_at_our_price_eat_the_queue_first() {
         let mut queue = Queue::default();
-        queue.add(&display(), Side::Buy, price(100), OrderId(1), AccountId(1), qty(5));
+        queue.add(&display(), Side::Buy, price(100), resting(1, 5));
         assert!(fills_of(&mut queue, &sold(100, 9)).is_empty());
         assert_eq!(ahead(&queue), [1]);
         assert_eq!(fills_of(&mut queue, &sold(100, 3)), [(1, 100, 2)]);
@@ -228,7 +252,7 @@ mod tests {
     #[test]
     fn a_trade_of_the_same_aggressor_side_does_not_fill_us() {
         let mut queue = Queue::default();
-        queue.add(&Display::default(), Side::Buy, price(100), OrderId(1), AccountId(1), qty(5));
+        queue.add(&Display::default(), Side::Buy, price(100), resting(1, 5));
         let bought = PublicTrade { buyer_is_maker: false, ..sold(100, 50) };
         assert!(fills_of(&mut queue, &bought).is_empty());
     }
@@ -236,10 +260,10 @@ mod tests {
     #[test]
     fn a_trade_through_our_price_fills_everything() {
         let mut queue = Queue::default();
-        queue.add(&display(), Side::Buy, price(98), OrderId(1), AccountId(1), qty(5));
-        queue.add(&display(), Side::Buy, price(100), OrderId(2), AccountId(1), qty(7));
+        queue.add(&display(), Side::Buy, price(98), resting(1, 5));
+        queue.add(&display(), Side::Buy, price(100), resting(2, 7));
         assert_eq!(fills_of(&mut queue, &sold(97, 1)), [(2, 100, 7), (1, 98, 5)]);
-        queue.add(&display(), Side::Sell, price(102), OrderId(3), AccountId(1), qty(4));
+        queue.add(&display(), Side::Sell, price(102), resting(3, 4));
         assert_eq!(fills_of(&mut queue, &sold(103, 1)), [(3, 102, 4)]);
     }
 
@@ -247,15 +271,39 @@ mod tests {
     fn two_orders_at_one_price_share_a_trade_in_order_of_arrival() {
         let mut queue = Queue::default();
         for id in [1, 2] {
-            queue.add(&display(), Side::Buy, price(100), OrderId(id), AccountId(id as u32), qty(4));
+            queue.add(&display(), Side::Buy, price(100), resting(id, 4));
         }
         assert_eq!(fills_of(&mut queue, &sold(100, 15)), [(1, 100, 4), (2, 100, 1)]);
     }
 
     #[test]
+    fn a_trade_from_before_an_order_passes_it() {
+        let (mut queue, at) = (Queue::default(), Timestamp::from_millis);
+        for (price, id, since) in [(98, 1, 10), (98, 2, 20), (100, 3, 20), (100, 4, 10)] {
+            let order = Resting { since: at(since), ..resting(id, 5) };
+            queue.add(&Display::default(), Side::Buy, Price::from_raw(price), order);
+        }
+        let mut filled = |price: i64, made: i64| {
+            let mut fills = Vec::new();
+            queue.on_trade(&sold(price, 1), at(made), &mut fills);
+            fills.iter().map(|fill| fill.id.0).collect::<Vec<_>>()
+        };
+        assert_eq!(filled(97, 9), [] as [u64; 0]);
+        assert_eq!(filled(97, 19), [4, 1]);
+        assert_eq!(filled(97, 20), [3, 2]);
+        assert!(queue.is_empty());
+        queue.add(&display(), Side::Buy, price(100), Resting { since: at(20), ..resting(5, 2) });
+        for (made, expected) in [(19, vec![]), (20, vec![(5, 2)])] {
+            let mut fills = Vec::new();
+            queue.on_trade(&sold(100, 12), at(made), &mut fills);
+            assert_eq!(fills.iter().map(|fill| (fill.id.0, fill.qty.raw())).collect::<Vec<_>>(), expected, "{made}");
+        }
+    }
+
+    #[test]
     fn a_cancelled_level_moves_the_queue() {
         let (mut display, mut queue) = (display(), Queue::default());
-        queue.add(&display, Side::Buy, price(98), OrderId(1), AccountId(1), qty(5));
+        queue.add(&display, Side::Buy, price(98), resting(1, 5));
         let mut show = |size: i128, id: u64| {
             display.apply(&DepthDiff { first_update_id: id, last_update_id: id, bids: vec![level(98, size)], asks: vec![] });
             queue.refresh(&display, Side::Buy, price(98));
@@ -269,7 +317,7 @@ mod tests {
     #[test]
     fn a_crossing_quote_fills_at_our_price_up_to_its_quantity_and_only_once() {
         let (mut display, mut queue) = (display(), Queue::default());
-        queue.add(&display, Side::Buy, price(101), OrderId(1), AccountId(1), qty(5));
+        queue.add(&display, Side::Buy, price(101), resting(1, 5));
         let diff = DepthDiff { first_update_id: 2, last_update_id: 2, bids: vec![], asks: vec![level(101, 3)] };
         display.apply(&diff);
         let mut fills = Vec::new();

@@ -39,7 +39,8 @@ impl SymbolStatus {
     }
 }
 
-/// Filters of one symbol. A zero bound means "no bound". Source: Binance, filters document; values of BTCUSDT.
+/// Filters of one symbol. A zero bound means "no bound": a price in one currency says nothing of a price in another. Source: Binance,
+/// filters document; values of BTCUSDT.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rules {
     pub min_price: Price,
@@ -73,7 +74,7 @@ impl Default for Rules {
     fn default() -> Self {
         Self {
             min_price: Price::ZERO,
-            max_price: Price::from_raw(1_000_000 * 100_000_000),
+            max_price: Price::ZERO,
             bid_up: Bps::from_bps(50_000),
             bid_down: Bps::from_bps(2_000),
             ask_up: Bps::from_bps(50_000),

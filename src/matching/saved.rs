@@ -134,6 +134,7 @@ impl Exchange {
     pub(super) fn restore(&mut self, view: OrderView) {
         let Some(place) = self.place_of(view.symbol) else { return };
         let (id, phase, is_final) = (view.order_id, view.phase, view.status.is_final());
+        let was_reached = view.working_at.is_some();
         let condition = condition(view.side, view.kind);
         if is_final {
             self.closed.push_back(id);
@@ -142,6 +143,7 @@ impl Exchange {
         }
         self.orders.insert(Record { view, market: place, twin: None });
         match (is_final, phase, condition) {
+            (false, Phase::Waiting, Some(_)) if was_reached => self.markets[place].waiting.hold(id),
             (false, Phase::Waiting, Some(condition)) => self.markets[place].waiting.add(condition, id),
             (false, Phase::Working, _) => self.rest(id, place),
             _ => {}

@@ -7,7 +7,7 @@ use super::exchange::Exchange;
 use super::market::Market;
 use super::order::{lock_of, time_in_force};
 use super::orders::Record;
-use super::queue::{MakerFill, reaches};
+use super::queue::{MakerFill, Resting, reaches};
 use super::rules::SymbolStatus;
 use super::taker::{End, Source, Step, Taker, Walk, walk};
 use super::trigger::{condition, reached};
@@ -249,9 +249,10 @@ impl Exchange {
     pub(super) fn rest(&mut self, id: OrderId, place: usize) {
         let Some(order) = self.orders.view(id) else { return };
         let Some(price) = order.kind.price() else { return };
-        let (side, account, remaining) = (order.side, order.account, order.remaining());
+        let since = order.working_at.unwrap_or(order.created_at);
+        let (side, resting) = (order.side, Resting::new(id, order.account, order.remaining(), since));
         let market = &mut self.markets[place];
-        market.queue.add(&market.display, side, price, id, account, remaining);
+        market.queue.add(&market.display, side, price, resting);
     }
 
     /// A stop was reached: the order works from now on.

@@ -359,3 +359,25 @@ fn money_is_turned_into_a_quantity_by_walking_the_book() {
     assert_eq!(ask("203"), "2");
     assert_eq!(venue.exchange.quantity_for_quote(US, name("BTCUSDT"), Side::Sell, "199".parse().unwrap()), Some(qty("1.994")));
 }
+
+#[test]
+fn a_print_without_a_price_or_a_quantity_is_no_trade() {
+    let mut venue = Venue::new();
+    venue.market(&trade("100.50", "0.001", true));
+    venue.place("bid", Side::Buy, "1", gtc("99")).unwrap();
+    venue.place("stop", Side::Sell, "1", OrderKind::StopLoss { stop: price("98") }).unwrap();
+    venue.place("ask", Side::Sell, "1", gtc("103")).unwrap();
+    venue.told();
+    for (at, size) in [("0", "1"), ("0", "0"), ("97", "0"), ("104", "0"), ("-1", "1")] {
+        venue.market(&trade(at, size, true));
+        assert!(venue.told().is_empty(), "{at} {size}");
+    }
+    assert_eq!(venue.exchange.reference_price(name("BTCUSDT")), Some(price("100.50")));
+    venue.market(&update(MarketData::Snapshot(BookSnapshot {
+        last_update_id: 11,
+        bids: vec![level("0", "9")],
+        asks: vec![level("101", "1")],
+    })));
+    assert!(venue.exchange.best(name("BTCUSDT")).is_none(), "a level without a price is no level");
+    assert!(venue.told().is_empty());
+}

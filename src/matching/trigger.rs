@@ -37,11 +37,13 @@ pub(super) fn reached((stop, way): (Price, Way), price: Price) -> bool {
 pub(super) struct Waiting {
     up: BTreeSet<(Price, OrderId)>,
     down: BTreeSet<(Price, OrderId)>,
+    /// Their stop was reached while the book was unknown; the oldest goes first.
+    held: BTreeSet<OrderId>,
 }
 
 impl Waiting {
     pub(super) fn is_empty(&self) -> bool {
-        self.up.is_empty() && self.down.is_empty()
+        self.up.is_empty() && self.down.is_empty() && self.held.is_empty()
     }
 
     pub(super) fn add(&mut self, (stop, way): (Price, Way), id: OrderId) {
@@ -50,6 +52,16 @@ impl Waiting {
 
     pub(super) fn remove(&mut self, (stop, way): (Price, Way), id: OrderId) {
         self.side(way).remove(&(stop, id));
+        self.held.remove(&id);
+    }
+
+    /// Keeps an order that was taken out.
+    pub(super) fn hold(&mut self, id: OrderId) {
+        self.held.insert(id);
+    }
+
+    pub(super) fn pop_held(&mut self) -> Option<OrderId> {
+        self.held.pop_first()
     }
 
     /// The order that the price reaches first, taken out.

@@ -1,5 +1,5 @@
 //! Everything that can go wrong between a trader and its exchange goes wrong, and afterwards the trader's orders, money and books are the
-//! exchange's.
+//! exchange's, and what is held is guarded there.
 //!
 //! The engine, the client and the exchange's server are the product's own, in one process, in real time. Faults come in an order that a
 //! seed decides, while orders fly. `HURACAN_FAULT_SEEDS` names the seeds (`1` unless told, such as
@@ -16,6 +16,7 @@ use huracan::protocol::{Command, Effect, Event, ModelRole, OrderState, Record, T
 use huracan::venue::binance::{RestClient, StreamRules, TradesOf};
 use huracan::venue::exchange::{ExchangeServer, Fault, FaultDoor, FaultRule, Form, MarketSource, Phase, Running, ServerConfig};
 
+use crate::guarding::{Guarding, guarding};
 use crate::real_time::{self, AtExchange};
 
 /// Levels of a book that must agree.
@@ -243,6 +244,11 @@ fn unfired(exchange: &Running) -> Vec<String> {
     listed.as_array().unwrap().iter().filter(|rule| rule["fired"] == 0).map(|rule| rule["fault"].to_string()).collect()
 }
 
+/// Markets in which something is held that could be sold and has no stop.
+async fn exposed(client: &RestClient, symbols: &[Symbol]) -> Vec<String> {
+    guarding(client, symbols).await.iter().filter(|market| market.is_exposed()).map(Guarding::told).collect()
+}
+
 async fn survive(seed: u64) -> String {
     let exchange = ExchangeServer::start(listed(100 + seed, real_time::two_days_ago())).await.unwrap();
     let mut trader = Trader::start(&exchange, seed);
@@ -283,10 +289,12 @@ async fn survive(seed: u64) -> String {
         // Both clients share the exchange's limits: what is asked too often is not answered.
         trader.live(Duration::from_secs(3), |_| false).await;
         let (ours, theirs) = (believed(&trader), stated(&client, &symbols).await);
-        if ours == theirs {
+        let exposed = if ours == theirs { exposed(&client, &symbols).await } else { Vec::new() };
+        if ours == theirs && exposed.is_empty() {
             break;
         }
-        assert!(Instant::now() < end, "seed {seed}: believed {ours:#?}\nstated {theirs:#?}\n{}", trader.notes.join("\n"));
+        let notes = trader.notes.join("\n");
+        assert!(Instant::now() < end, "seed {seed}: exposed {exposed:#?}\nbelieved {ours:#?}\nstated {theirs:#?}\n{notes}");
     }
     books_agree(&mut trader, &client).await;
     assert_eq!(trader.fills.len(), trader.fills.iter().collect::<BTreeSet<_>>().len(), "no fill is booked twice");

@@ -7,13 +7,14 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use huracan::domain::{Asset, OrderId, Qty, Side, Symbol, TradeId};
+use huracan::domain::{Asset, OrderId, Qty, Symbol, TradeId};
 use huracan::engine::Snapshot;
 use huracan::protocol::Mode;
 use huracan::store::Store;
-use huracan::venue::binance::{OrdersOf, RestClient, TradesOf};
+use huracan::venue::binance::{RestClient, TradesOf};
 
 use crate::exchange_process::ExchangeProcess;
+use crate::guarding::{Guarding, guarding};
 
 const SEED: u64 = 20_261_122;
 
@@ -25,65 +26,6 @@ fn trader(folder: &Path, exchange: &ExchangeProcess, length: &str) -> Command {
         .arg("--data")
         .arg(folder.join("trader.redb"));
     command
-}
-
-/// What of the holdings has a stop at the exchange while nobody watches.
-#[derive(Debug, Default)]
-struct Guarding {
-    /// Quote value held, and of it what no stop guards although it could be sold.
-    held: f64,
-    exposed: f64,
-    /// An entry that has bought a part and still rests: its guard comes with the whole.
-    part_bought: bool,
-    /// How long ago the last order of an exposed market changed, ms: a guard that was about to be placed.
-    changed_ago_ms: i64,
-    /// The newest orders of the exposed markets: side, stop, filled of quantity, state.
-    story: Vec<String>,
-}
-
-async fn totals(client: &RestClient) -> Vec<(Asset, Qty)> {
-    client.account().await.unwrap().balances.iter().map(|b| (b.asset, b.total())).collect()
-}
-
-/// Holdings and orders of one moment: the exchange trades on while it is asked.
-async fn guarding(client: &RestClient, symbols: &[Symbol]) -> Guarding {
-    loop {
-        let before = totals(client).await;
-        let found = guarding_of(client, symbols, &before).await;
-        if totals(client).await == before {
-            return found;
-        }
-    }
-}
-
-async fn guarding_of(client: &RestClient, symbols: &[Symbol], totals: &[(Asset, Qty)]) -> Guarding {
-    let mut found = Guarding::default();
-    for (symbol, quote) in client.book_ticker(symbols).await.unwrap() {
-        let base = symbol.as_str().trim_end_matches("USDT");
-        let held: Qty = totals.iter().filter(|(asset, _)| asset.as_str() == base).map(|(_, qty)| *qty).sum();
-        let orders = client.all_orders(symbol, OrdersOf::Latest).await.unwrap();
-        let (mut stops, mut part_bought) = (Qty::ZERO, false);
-        for order in orders.iter().filter(|o| !o.status.is_final() && !o.pending) {
-            match order.side {
-                Side::Sell if order.stop.is_positive() => stops += order.qty - order.filled,
-                Side::Sell => {}
-                Side::Buy => part_bought |= order.filled.is_positive(),
-            }
-        }
-        let worth = |qty: Qty| qty.to_f64() * quote.bid.price.to_f64();
-        found.held += worth(held);
-        if worth(held - stops) >= 6.0 {
-            found.exposed += worth(held - stops);
-            found.part_bought |= part_bought;
-            found.story.extend(orders.iter().rev().take(9).map(|o| {
-                let age = client.venue_now().since(o.at).millis();
-                format!("{symbol} {:?} price {} stop {} {} of {} {:?} {age} ms ago", o.side, o.price, o.stop, o.filled, o.qty, o.status)
-            }));
-            let last = orders.iter().map(|o| o.at).max().unwrap_or_default();
-            found.changed_ago_ms = found.changed_ago_ms.max(client.venue_now().since(last).millis());
-        }
-    }
-    found
 }
 
 /// What the exchange says: trades by symbol and id, open orders, and totals by asset.
@@ -151,7 +93,7 @@ impl Site {
     }
 
     /// A life that ends without a word after `lived`.
-    fn life(&self, lived: Duration) -> Guarding {
+    fn life(&self, lived: Duration) -> Vec<Guarding> {
         let mut process = trader(self.folder.path(), &self.exchange, "10m").stdout(Stdio::null()).spawn().unwrap();
         std::thread::sleep(lived);
         process.kill().unwrap();
@@ -178,6 +120,37 @@ impl Site {
     }
 }
 
+/// What the kills left behind.
+#[derive(Default)]
+struct Left {
+    holding: u32,
+    exposed: u32,
+    /// Between two requests of the last second.
+    caught: u32,
+}
+
+impl Left {
+    /// What one kill left is what it may leave, in each market for itself. Gives what is worth telling.
+    fn count(&mut self, kill: u32, markets: &[Guarding]) -> Vec<String> {
+        self.holding += u32::from(markets.iter().any(Guarding::is_held));
+        self.exposed += u32::from(markets.iter().any(Guarding::is_exposed));
+        let (mut caught, mut told) = (false, Vec::new());
+        for market in markets {
+            assert!(market.open_buys <= 1, "kill {kill}: two entries in one market: {}", market.told());
+            if !market.is_exposed() {
+                continue;
+            }
+            told.push(format!("kill {kill}: {}", market.told()));
+            if !market.part_bought {
+                caught = true;
+                assert!(market.changed_ago_ms < 1_000, "kill {kill}: nobody guards {}", market.told());
+            }
+        }
+        self.caught += u32::from(caught);
+        told
+    }
+}
+
 #[test]
 fn a_killed_trader_finds_its_orders_and_money_again_and_leaves_nothing_unguarded() {
     let kills: u32 = std::env::var("HURACAN_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(2);
@@ -199,29 +172,26 @@ fn a_killed_trader_finds_its_orders_and_money_again_and_leaves_nothing_unguarded
     }
     first.kill().unwrap();
     first.wait().unwrap();
-    let (mut holding, mut exposed, mut caught, mut trades) = (0, 0, 0, 0);
+    let (mut left, mut trades) = (Left::default(), vec![desk.trades()]);
     // Compared in tens, and at the end.
     let together = kills.clamp(1, 10);
     for kill in 1..=kills {
         // Short lives end in the start-up and its reconciliation, long ones among open trades.
-        let guards = desk.life(Duration::from_millis(300 + dice.below(8_000)));
-        holding += u32::from(guards.held >= 6.0);
-        exposed += u32::from(guards.exposed > 0.0);
-        if guards.exposed > 0.0 {
-            println!("kill {kill}: {guards:#?}");
-        }
-        let between = guards.exposed > 0.0 && !guards.part_bought;
-        caught += u32::from(between);
-        assert!(!between || guards.changed_ago_ms < 1_000, "kill {kill}: nobody guards {guards:?}");
+        let markets = desk.life(Duration::from_millis(300 + dice.below(8_000)));
+        left.count(kill, &markets).iter().for_each(|told| println!("{told}"));
         if kill % together == 0 {
             // After many starts in a minute the exchange's request limit makes the next one wait for the minute's end.
             let (seen, told) = desk.settle(kill, "75s");
             println!("{told}");
-            trades = seen;
+            trades.push(seen);
         }
     }
+    let Left { holding, exposed, caught } = left;
     println!(
-        "{trades} trades; {holding} of {kills} kills left a holding; unguarded: {exposed}, of these {caught} between two requests of the last \
-         second, the others a part of an entry that still rests"
+        "{} trades; {holding} of {kills} kills left a holding; unguarded: {exposed}, of these {caught} between two requests of the last \
+         second, the others a part of an entry that still rests",
+        trades[trades.len() - 1]
     );
+    assert!(trades.windows(2).all(|pair| pair[0] < pair[1]), "nothing was traded between two comparisons: {trades:?}");
+    assert!(kills < 10 || holding * 2 >= kills, "too few kills left a holding to say anything of its guard: {holding} of {kills}");
 }

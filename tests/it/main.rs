@@ -8,6 +8,7 @@ mod dry_run;
 mod engine;
 mod exchange_process;
 mod faults;
+mod guarding;
 mod halt_ack;
 mod history;
 mod honest;

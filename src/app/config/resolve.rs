@@ -72,6 +72,11 @@ pub(super) fn check(config: &Config) -> Outcome {
     if config.markets.symbols.is_empty() || config.demo.symbols.is_empty() {
         return Err(Failure::usage("markets.symbols and demo.symbols need at least one symbol"));
     }
+    if config.paper.latency_ms == 0 {
+        return Err(Failure::usage(
+            "paper.latency_ms is 0: above 0; an order that takes no time fills at the price it was decided on, which no market gives",
+        ));
+    }
     if !["error", "warn", "info", "debug", "trace"].contains(&config.log.level.as_str()) {
         return Err(Failure::usage(format!("log.level is {}: error, warn, info, debug or trace", config.log.level)));
     }
@@ -166,6 +171,7 @@ mod tests {
         assert_eq!(refusal("ladder.allocated_capital=0").0, ExitKind::Usage);
         assert_eq!(refusal("ladder.book_valid_share=1.1").0, ExitKind::Usage);
         assert_eq!(refusal("account.currency=GBP").0, ExitKind::Usage);
+        assert_eq!(refusal("paper.latency_ms=0").0, ExitKind::Usage);
         assert_eq!(refusal("actions.max_daily_loss=block_entries").0, ExitKind::Usage);
         assert_eq!(refusal("sizing.kelly_fraction=0.6").0, ExitKind::Usage);
         let (kind, said) = refusal("limits.max_hourly_loss=300");

@@ -173,8 +173,8 @@ impl Running {
         let (capital, latency) = (self.looped.paper_capital, self.looped.paper_latency);
         let quote = self.looped.engine.settings().quote;
         let Performer::Paper { venue, snapshot, .. } = &mut self.looped.performer else { return };
-        if venue.is_some() {
-            return;
+        if let Some(venue) = venue {
+            return venue.set_instruments(instruments);
         }
         let opened = PaperVenue::continued(instruments, snapshot.take().as_deref(), quote, capital, latency);
         let opened = venue.insert(Box::new(opened));

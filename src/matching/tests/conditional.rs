@@ -164,3 +164,46 @@ fn a_restart_keeps_waiting_orders_and_lists_and_what_they_will_do() {
     assert_eq!(told[0], told[1]);
     assert!(told[0].0.contains("OcoTrigger"), "the stop of the pair was reached: {}", told[0].0);
 }
+
+#[test]
+fn a_stop_that_is_reached_without_a_book_waits_for_the_first_known_one() {
+    for restarts in [false, true] {
+        let mut venue = traded();
+        let list = ListRequest {
+            client_id: "list".into(),
+            shape: ListShape::Oco {
+                above: Leg { request: request("target", Side::Sell, "1", maker("104")), terms: Terms::default() },
+                below: Leg { request: request("stop", Side::Sell, "1", stop_loss("99")), terms: Terms::default() },
+            },
+        };
+        venue.exchange.submit_list(at(2), US, &list, &mut venue.reports).unwrap();
+        venue.told();
+        venue.market(&update(MarketData::Interrupted));
+        venue.market(&trade("98", "1", true));
+        // Back above the stop: it was reached all the same.
+        venue.market(&trade("99.80", "1", true));
+        assert!(venue.told().is_empty(), "nobody can say with whom it would trade");
+        if restarts {
+            let bytes = bincode::serde::encode_to_vec(&venue.exchange, bincode::config::standard()).unwrap();
+            venue.exchange = bincode::serde::decode_from_slice(&bytes, bincode::config::standard()).unwrap().0;
+        }
+        assert_eq!(venue.exchange.open_orders(US, None).len(), 2, "both stand");
+        venue.market(&snapshot());
+        let told = venue.told();
+        assert!(told.contains(&"Taker 1@100 fee 0.1 USDT".to_owned()), "{told:?}");
+        assert!(venue.exchange.open_orders(US, None).is_empty());
+        assert_eq!(venue.balance(US, "BTC"), pair("9", "0"));
+    }
+}
+
+#[test]
+fn a_stop_that_was_reached_without_a_book_can_be_cancelled() {
+    let mut venue = traded();
+    venue.place("a", Side::Sell, "1", stop_loss("99")).unwrap();
+    venue.market(&update(MarketData::Interrupted));
+    venue.market(&trade("98", "1", true));
+    venue.exchange.cancel(at(3), US, name("BTCUSDT"), OrderRef::Client("a"), &mut venue.reports).unwrap();
+    venue.market(&snapshot());
+    assert_eq!(venue.told(), ["Accepted", "Canceled"]);
+    assert_eq!(venue.balance(US, "BTC"), pair("10", "0"));
+}

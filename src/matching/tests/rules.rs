@@ -15,7 +15,7 @@ fn each_filter_has_its_code_and_text() {
     let usual = Rules::default;
     let stop = |at: &str| OrderKind::StopLoss { stop: price(at) };
     let cases = [
-        (usual(), request("r", Side::Buy, "1", gtc("1000001")), -1013, "Filter failure: PRICE_FILTER"),
+        (Rules { max_price: price("400"), ..usual() }, request("r", Side::Buy, "1", gtc("400.01")), -1013, "Filter failure: PRICE_FILTER"),
         (Rules { min_price: price("50"), ..usual() }, request("r", Side::Buy, "1", gtc("49.99")), -1013, "Filter failure: PRICE_FILTER"),
         (usual(), request("r", Side::Sell, "1", stop("99.005")), -1013, "Filter failure: PRICE_FILTER"),
         (usual(), request("r", Side::Sell, "1", gtc("500.01")), -1013, "Filter failure: PERCENT_PRICE_BY_SIDE"),

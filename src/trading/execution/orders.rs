@@ -490,10 +490,11 @@ mod tests {
         assert!(orders.questions(at(1)).is_empty());
         let asked: usize = (2..40).map(|s| orders.questions(at(s)).len()).sum();
         assert_eq!(asked, 19);
-        let deadline = SUBMIT_DEADLINE.millis() / 1_000;
         assert!(!orders.get(order.id).unwrap().is_final());
-        assert_eq!(orders.missing(order.id, at(deadline)), Change::None, "too early to be proof");
-        assert_eq!(orders.missing(order.id, at(deadline + 1)), Change::Updated(order.id));
+        for early in [30, 60] {
+            assert_eq!(orders.missing(order.id, at(early)), Change::None, "{early} s are too early to be proof");
+        }
+        assert_eq!(orders.missing(order.id, at(61)), Change::Updated(order.id));
         assert_eq!(orders.get(order.id).unwrap().state, OrderState::Rejected);
     }
 

@@ -55,10 +55,14 @@ fn book() -> Orders {
     orders
 }
 
-/// What is known of an order without the book: told trades, and whether the venue ever said that it is over.
+/// Seconds since its creation after which "no such order" proves that an order of which nothing was heard never came to be.
+const PROVEN_AFTER_SECS: i64 = 60;
+
+/// What is known of an order without the book: told trades, whether the venue ever named it, and whether it ever said that it is over.
 #[derive(Default, Clone)]
 struct Known {
     trades: BTreeMap<u64, Qty>,
+    named: bool,
     ended_by_venue: bool,
 }
 
@@ -81,11 +85,13 @@ impl Case {
         let known = &mut self.known[which];
         match dice.below(10) {
             0 => {
+                known.named = true;
                 let _ = self.orders.accepted(id, OrderId(7), now);
             }
             1 | 2 => {
                 let trade = dice.below(6);
                 let whole = dice.below(12) == 0;
+                known.named = true;
                 let qty = *known.trades.entry(trade).or_insert_with(|| Qty::from_raw(if whole { 10 } else { 1 + dice.below(4) as i128 }));
                 let fill = self.fill(&new, trade, qty);
                 let _ = self.orders.fill(&fill);
@@ -103,13 +109,18 @@ impl Case {
             }
             6 => {
                 let proven = self.orders.missing(id, now) != Change::None;
-                self.known[which].ended_by_venue |= proven;
+                let known = &mut self.known[which];
+                let age = now.since(Timestamp::EPOCH);
+                let may_end = age > Span::from_secs(PROVEN_AFTER_SECS) && !known.named;
+                assert!(may_end || !proven, "order {which} was given up after {age:?}, named {}", known.named);
+                known.ended_by_venue |= proven;
             }
             7 => drop(self.orders.questions(now)),
             _ => {
                 let statuses =
                     [OrderStatus::Open, OrderStatus::PartiallyFilled, OrderStatus::Filled, OrderStatus::Canceled, OrderStatus::Expired];
                 let status = statuses[dice.below(5) as usize];
+                known.named = true;
                 known.ended_by_venue |= status.is_final();
                 // It may speak of less than was told already: another door's older view.
                 let filled = Qty::from_raw(dice.below(11) as i128);
@@ -139,7 +150,8 @@ impl Case {
     fn check(&self, case: u64) {
         for (which, known) in self.known.iter().enumerate() {
             let seen = self.orders.get(ClientOrderId { sequence: which as u64 + 1, ..ClientOrderId::default() }).unwrap();
-            let told: Qty = seen.trades.iter().map(|trade| known.trades[&trade.0]).sum();
+            assert!(seen.trades.iter().map(|trade| &trade.0).eq(known.trades.keys()), "case {case}, order {which}: no trade is lost");
+            let told: Qty = known.trades.values().copied().sum();
             assert_eq!(seen.filled, told, "case {case}, order {which}: each trade counts once");
             let full = seen.filled >= seen.new.qty;
             assert!(known.ended_by_venue || full || !seen.is_final(), "case {case}, order {which}: only the venue ends an order");

@@ -1,9 +1,11 @@
 //! Protection lives at the venue: what is held has its stop there, whatever happens here.
 
+use std::collections::BTreeSet;
+
 use huracan::domain::{OrderKind, Qty, Side, Span, Symbol};
 use huracan::engine::Settings;
 use huracan::matching::Phase;
-use huracan::protocol::{Command, ModelRole, VenueEvent};
+use huracan::protocol::{Command, ModelRole, OrderState, VenueEvent};
 use huracan::trading::costs::MakerRules;
 
 use crate::desk::{Desk, settings, symbols};
@@ -77,15 +79,34 @@ fn a_taken_entry_is_guarded_around_what_it_paid_and_not_around_its_collar() {
     assert!(seen > 20, "{seen}");
 }
 
+/// The sell orders that stand or wait at the venue, by client id.
+fn guards(desk: &Desk) -> BTreeSet<String> {
+    let open = symbols().into_iter().flat_map(|symbol| desk.session.venue.open_orders(symbol));
+    open.filter(|o| o.side == Side::Sell && o.phase != Phase::Pending).map(|o| o.client_id.to_string()).collect()
+}
+
 #[test]
 fn halting_removes_no_guard_and_a_missing_one_is_placed_while_halted() {
     let mut desk = Desk::with(18, Settings { exploration: settings().exploration, ..settings() }, ModelRole::Shadow);
-    desk.run_until("a guarded holding", |d| symbols().iter().any(|s| guarded_and_held(d, *s).0.is_positive()));
+    let guarded = |d: &Desk, symbol: &Symbol| guarded_and_held(d, *symbol).0.is_positive() && !is_exposed(d, *symbol);
+    // The engine has heard of it: what it knows nothing of it could not cancel.
+    let heard = |d: &Desk| {
+        let open: BTreeSet<String> =
+            d.session.engine.view().orders.iter().filter(|o| o.state == OrderState::Open).map(|o| o.id.to_string()).collect();
+        guards(d).is_subset(&open)
+    };
+    desk.run_until("a guarded holding", |d| symbols().iter().any(|s| guarded(d, s)) && heard(d));
+    let held: Vec<Symbol> = symbols().into_iter().filter(|s| guarded(&desk, s)).collect();
+    let before = guards(&desk);
     desk.command(Command::Halt);
-    let symbol = symbols().into_iter().find(|s| guarded_and_held(&desk, *s).0.is_positive()).unwrap();
-    desk.run(1);
-    assert!(guarded_and_held(&desk, symbol).0.is_positive(), "the guard outlives the halt");
+    let until = desk.session.now() + Span::from_secs(1);
+    while desk.session.now() < until {
+        desk.step();
+        assert_eq!(guards(&desk), before, "the same guards stand at every moment of the halt");
+        assert!(!held.iter().any(|symbol| is_exposed(&desk, *symbol)), "what is held is guarded at every moment of the halt");
+    }
     // Somebody else cancels it.
+    let symbol = held[0];
     let guard = desk.session.venue.open_orders(symbol).into_iter().find(|o| o.side == Side::Sell).unwrap().client_id.parse().unwrap();
     let now = desk.now();
     desk.session.venue.send(now, huracan::protocol::Request::Cancel { id: guard, symbol, order_id: None });

@@ -136,14 +136,18 @@ fn an_order_knows_its_own_fills_however_many_others_came_between() {
         qty: "0.00001".parse().unwrap(),
         ..fill(order.id, order.symbol, Side::Buy, order.kind.price().unwrap())
     };
+    let filled = |desk: &Desk| desk.session.engine.snapshot().orders.get(order.id).unwrap().filled;
+    assert_eq!(filled(&desk), Qty::ZERO);
     desk.apply(Event::Venue(VenueEvent::Fill(part(500))));
     (0..600).for_each(|n| desk.apply(Event::Venue(VenueEvent::Fill(stray(n)))));
     let before = desk.session.engine.snapshot();
     desk.apply(Event::Venue(VenueEvent::Fill(part(500))));
     assert!(desk.session.engine.snapshot() == before, "its first fill was booked again");
+    assert_eq!(filled(&desk).to_string(), "0.00001");
     let fills = desk.session.engine.counters().fills;
     desk.apply(Event::Venue(VenueEvent::Fill(part(499))));
     assert_eq!(desk.session.engine.counters().fills, fills + 1, "an older one that it never had is booked");
+    assert_eq!(filled(&desk).to_string(), "0.00002", "and the order has both");
 }
 
 #[test]

@@ -1,10 +1,16 @@
 //! Bad days: the price jumps, numbers are zero, the disk dies while a position is open.
 
-use huracan::domain::{Level, MarketData, MarketUpdate, OrderKind, Price, Qty, Side};
+use huracan::domain::{Level, MarketData, MarketUpdate, OrderKind, Price, Qty, Side, Span, Symbol};
+use huracan::matching::Phase;
 use huracan::protocol::{Effect, Event, Probe, Request, TradingState};
-use huracan::trading::execution::Phase;
+use huracan::trading::execution;
 
 use crate::desk::Desk;
+
+/// What stands or waits at the venue in a market.
+fn standing(desk: &Desk, symbol: Symbol) -> Vec<(String, Phase, Qty)> {
+    desk.session.venue.open_orders(symbol).iter().map(|o| (o.client_id.to_string(), o.phase, o.remaining())).collect()
+}
 
 fn moved(price: Price, percent: i64) -> Price {
     let raw = i128::from(price.raw()) * i128::from(100 + percent) / 100;
@@ -25,7 +31,7 @@ fn jumped(mut update: MarketUpdate, percent: i64) -> MarketUpdate {
 }
 
 fn holding(desk: &Desk) -> bool {
-    desk.trades().iter().any(|t| t.phase == Phase::Holding && t.held().is_positive())
+    desk.trades().iter().any(|t| t.phase == execution::Phase::Holding && t.held().is_positive())
 }
 
 /// A whole market that stands elsewhere from one moment to the next: every book is stated anew.
@@ -63,14 +69,22 @@ fn zeros_in_the_market_change_nothing_but_the_count_of_bad_data() {
     let trade =
         huracan::domain::PublicTrade { id: huracan::domain::TradeId(u64::MAX), price: Price::ZERO, qty: Qty::ZERO, buyer_is_maker: true };
     let bad = [
+        // Alone, on a good book; the others make it a bad one.
+        MarketData::Trade(trade),
         MarketData::Quote(huracan::domain::Quote { update_id: u64::MAX, bid: zero, ask: zero }),
         MarketData::Trade(trade),
         MarketData::Snapshot(huracan::domain::BookSnapshot { last_update_id: u64::MAX, bids: vec![zero], asks: vec![zero] }),
     ];
     for data in bad {
         let at = desk.now();
-        let before = desk.requests().len();
+        let (before, guards) = (desk.requests().len(), standing(&desk, symbol));
+        assert!(guards.iter().any(|(_, phase, _)| *phase == Phase::Waiting), "a stop waits there: {guards:?}");
+        let told = format!("{data:?}");
         desk.session.market(MarketUpdate { symbol, exchange_time: None, local_time: at, data });
+        assert_eq!(standing(&desk, symbol), guards, "{told}");
+        // The venue's news has come when this has passed.
+        desk.session.advance(at + Span::from_millis(120));
+        assert_eq!(standing(&desk, symbol), guards, "{told}");
         let sold = desk.requests()[before..].iter().any(|r| matches!(r, Request::Replace { .. } | Request::Place { opening: false, .. }));
         assert!(!sold, "nothing is sold because of a zero");
     }
