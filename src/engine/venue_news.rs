@@ -152,7 +152,12 @@ impl Engine {
         let change = self.orders.fill(fill);
         let purpose = self.orders.get(fill.id).map(|o| o.purpose);
         let opening = purpose.map_or(fill.side == Side::Buy, |purpose| purpose == Purpose::Entry);
-        let reference = reference.unwrap_or(Reference { mid: fill.price, touch: fill.price, sent_touch: fill.price });
+        // Sent while nothing was known of the market: it is judged by its own price.
+        let reference = reference.filter(|reference| reference.mid.is_positive()).unwrap_or(Reference {
+            mid: fill.price,
+            touch: fill.price,
+            sent_touch: fill.price,
+        });
         self.counters.fills += 1;
         match fill.role {
             crate::domain::Role::Maker => self.counters.maker_fills += 1,

@@ -195,7 +195,9 @@ impl Engine {
     /// The prices that a sale at the market is judged by.
     fn leaving_reference(&self, symbol: Symbol) -> Reference {
         let desk = self.desks.get(&symbol);
-        let touch = desk.and_then(|d| d.touch());
+        // Without a book: by what was known last.
+        let known = desk.and_then(Desk::mark).map(|mark| Touch { bid: mark, ask: mark });
+        let touch = desk.and_then(|d| d.touch()).or(known);
         let decided = desk.and_then(|d| d.trade.as_ref()).and_then(|t| t.exit_at);
         reference(decided.or(touch), touch, Side::Sell, true)
     }

@@ -1,8 +1,8 @@
 //! The same money counted three ways, to the last unit.
 
-use huracan::domain::{Bps, FeeRates, Instrument, Money, Qty, Side};
+use huracan::domain::{Bps, FeeRates, Instrument, MarketUpdate, Money, Qty, Side};
 use huracan::engine::Settings;
-use huracan::protocol::{Command, ModelRole, Record, Refusal, Severity, VenueEvent, VenueFill, Verdict};
+use huracan::protocol::{Command, Event, ModelRole, Record, Refusal, Severity, VenueEvent, VenueFill, Verdict};
 
 use crate::desk::{Desk, settings};
 
@@ -218,4 +218,25 @@ fn a_fee_in_a_coin_that_is_not_traded_is_kept_apart_and_told() {
     let told = alerts.iter().find(|a| a.text.contains("0.001 BNB")).unwrap();
     assert!(told.severity == Severity::Critical && told.text.contains("not in the result"), "{told:?}");
     assert!(!alerts.iter().any(|a| a.text.contains("equity is unknown")), "the equity is known");
+}
+
+#[test]
+fn an_exit_without_a_book_is_judged_by_what_was_known_last() {
+    let mut desk = Desk::with(12, settings(), ModelRole::Champion);
+    desk.run_until("a position", |d| d.trades().iter().any(|trade| !trade.is_entering() && !trade.is_leaving()));
+    let closed = desk.costs().len();
+    let now = desk.now();
+    for symbol in crate::desk::symbols() {
+        let data = huracan::domain::MarketData::Interrupted;
+        desk.apply(Event::Market(MarketUpdate { symbol, exchange_time: None, local_time: now, data }));
+    }
+    desk.command(Command::Flatten);
+    desk.run(20);
+    let costs = desk.costs()[closed..].to_vec();
+    assert!(!costs.is_empty());
+    for cost in costs {
+        let notional = cost.entry_price.notional(cost.qty).unwrap().to_f64();
+        let bps = |money: Money| money.to_f64() / notional * 1e4;
+        assert!(bps(cost.gross).abs() < 200.0 && bps(cost.slippage).abs() < 200.0, "{cost:?}");
+    }
 }
