@@ -157,7 +157,7 @@ pub fn run(context: Context, args: &RunArgs, mode: Mode) -> Outcome {
         context.out.remark(&start_note(&settings, &context.config, &opening.venue, venue.ladder.as_ref()));
     }
     settings.symbols.dedup();
-    let shared = Shared::new();
+    let shared = Shared::with_kill_file(kill_file(&data_file));
     let deadline = args.duration.map(|d| context.started + d);
     let _control = control(&shared, &ring, &data_file);
     kill_switch::watch(&shared, kill_file(&data_file))?;
@@ -180,7 +180,7 @@ pub fn run(context: Context, args: &RunArgs, mode: Mode) -> Outcome {
 }
 
 /// The socket for `huracan status`, `halt` and the others. Trading does not depend on it.
-fn control(shared: &Arc<Shared>, ring: &log::LogRing, data_file: &std::path::Path) -> Option<ControlServer> {
+pub fn control(shared: &Arc<Shared>, ring: &log::LogRing, data_file: &std::path::Path) -> Option<ControlServer> {
     let (viewed, commanded, ring) = (Arc::clone(shared), Arc::clone(shared), ring.clone());
     let desk = Desk {
         view: Box::new(move || viewed.view()),
