@@ -229,12 +229,14 @@ fn brief(folder: &Path, venue: &str, (key, secret): (&str, &str), time: &str) ->
 #[test]
 fn a_headless_run_that_never_agreed_with_its_venue_fails_and_says_why() {
     let exchange = ExchangeProcess::start(|command| command);
-    for (venue, credentials) in [(NOWHERE, (KEY, "secret")), (&exchange.rest, (&exchange.key, "wrong"))] {
+    let (dead, wrong) = ((NOWHERE, (KEY, "secret"), "no connection"), (&exchange.rest[..], (&exchange.key[..], "wrong"), "code -1022"));
+    for (venue, credentials, why) in [dead, wrong] {
         let folder = tempfile::tempdir().unwrap();
         let (code, summary, complaint) = brief(folder.path(), venue, credentials, "3s");
         assert_eq!(code, Some(1), "{venue}: {summary}\n{complaint}");
         assert!(complaint.contains("never agreed with the venue") && complaint.contains("live.log"), "{complaint}");
-        for words in ["net unknown (ledger unknown, venue unknown)", "equity unknown", "log live.log", "never compared with the venue"] {
+        let unknown = ["net unknown (ledger unknown, venue unknown)", "equity unknown"];
+        for words in [&unknown[..], &["health CRITICAL; log live.log", "never compared with the venue", why]].concat() {
             assert!(summary.contains(words), "{venue}: {words}:\n{summary}");
         }
     }

@@ -8,7 +8,10 @@ use serde::Serialize;
 use crate::app::failure::{Failure, Outcome};
 use crate::domain::{Asset, Balance, Money, Price, Qty, RunId, Symbol};
 use crate::engine::{Engine, PnlReport};
-use crate::protocol::{Counters, GateRecord, HealthVerdict, Mode, ModelKind, ModelRecord, Rung};
+use crate::protocol::{Counters, GateRecord, HealthVerdict, Mode, ModelKind, ModelRecord, Rung, Severity};
+
+/// Alerts looked through for why the venue was never met.
+const NEWEST: usize = 4;
 
 #[derive(Debug, Clone, Serialize)]
 pub struct Summary {
@@ -60,19 +63,18 @@ impl Standing {
             return Ok(());
         }
         Err(Failure::failed(format!(
-            "the run never agreed with the venue about orders and balances; check address, key and secret: the log {} says what came back",
+            "the run never agreed with the venue about orders and balances; check its address and, for an account, key and secret; the log {} \
+             says what came back",
             self.log.display()
         )))
     }
 
     fn lines(&self) -> Vec<String> {
-        if self.agreed && self.health == HealthVerdict::Healthy {
+        if self.health == HealthVerdict::Healthy {
             return Vec::new();
         }
-        let mut lines = vec![format!("health {}; log {}", self.health, self.log.display())];
-        lines.extend((!self.agreed).then(|| "  orders and balances were never compared with the venue".to_owned()));
-        lines.extend(self.reasons.iter().map(|reason| format!("  {reason}")));
-        lines
+        let head = format!("health {}; log {}", self.health, self.log.display());
+        [head].into_iter().chain(self.reasons.iter().map(|reason| format!("  {reason}"))).collect()
     }
 }
 
@@ -147,11 +149,19 @@ impl Summary {
 
     /// Of a run over the wire. Money that the venue never confirmed is not known.
     pub fn stood(&mut self, engine: &Engine) {
-        let (agreed, health) = (engine.has_met_venue(), engine.view().health);
+        let (agreed, view) = (engine.has_met_venue(), engine.view());
+        let (mut health, mut reasons) = (view.health.verdict, view.health.reasons);
         if !agreed {
             (self.net_pnl, self.ledger_net_pnl, self.equity) = (None, None, None);
+            health = HealthVerdict::Critical;
+            reasons.insert(0, "orders and balances were never compared with the venue".to_owned());
+            for said in view.alerts.into_iter().filter(|alert| alert.severity != Severity::Info).take(NEWEST) {
+                if !reasons.contains(&said.text) {
+                    reasons.push(said.text);
+                }
+            }
         }
-        self.standing = Some(Standing { agreed, health: health.verdict, reasons: health.reasons, log: PathBuf::new() });
+        self.standing = Some(Standing { agreed, health, reasons, log: PathBuf::new() });
     }
 
     pub fn text(&self) -> String {
