@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::control::AskError;
 use crate::store::StoreError;
 
 /// The exit codes that scripts rely on.
@@ -53,10 +54,11 @@ impl fmt::Display for Failure {
 }
 
 impl<E: Into<anyhow::Error>> From<E> for Failure {
-    /// A data file that a safety rule refused keeps its exit code; everything else failed.
+    /// What a safety rule refused (a data file, an order) keeps its exit code; everything else failed.
     fn from(error: E) -> Self {
         let error = error.into();
-        let refused = error.downcast_ref::<StoreError>().is_some_and(StoreError::is_refusal);
+        let refused = error.downcast_ref::<StoreError>().is_some_and(StoreError::is_refusal)
+            || matches!(error.downcast_ref::<AskError>(), Some(AskError::Refused(_)));
         Self { kind: if refused { ExitKind::Refused } else { ExitKind::Failed }, error }
     }
 }

@@ -265,6 +265,12 @@ impl Engine {
         !self.orders.live().any(moves) && !self.is_exposed()
     }
 
+    /// Whether the venue has stated the account at least once in this run: without that nothing is known of it.
+    #[must_use]
+    pub const fn has_met_venue(&self) -> bool {
+        self.met
+    }
+
     /// Whether an opening order may leave at this moment: one that was approved before the account's stream broke may not.
     #[must_use]
     pub fn may_open(&self) -> bool {

@@ -28,8 +28,8 @@ pub struct Wiring {
     pub view: Arc<dyn Fn() -> Arc<View> + Send + Sync>,
     /// The latest log lines, oldest first.
     pub logs: Arc<dyn Fn() -> Vec<LogLine> + Send + Sync>,
-    /// Takes a confirmed command; false when the engine can no longer be reached.
-    pub command: Arc<dyn Fn(Command) -> bool + Send + Sync>,
+    /// Takes a confirmed command; an error says why it did not reach the engine.
+    pub command: Arc<dyn Fn(Command) -> Result<(), String> + Send + Sync>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,8 +162,11 @@ impl Session {
         match self.state.on_key(key, &self.view) {
             Some(Outcome::Quit) => return true,
             Some(Outcome::Send(command)) => {
-                let text = if (wiring.command)(command) { sent_words(command) } else { "NOT SENT: the engine cannot be reached" };
-                self.notice = Some((text.to_owned(), now));
+                let text = match (wiring.command)(command) {
+                    Ok(()) => sent_words(command).to_owned(),
+                    Err(reason) => format!("NOT SENT: {reason}"),
+                };
+                self.notice = Some((text, now));
             }
             None => {}
         }
@@ -208,7 +211,7 @@ mod tests {
             logs: Arc::new(Vec::new),
             command: Arc::new(move |c| {
                 log.lock().unwrap().push(c);
-                c == Command::Halt
+                if c == Command::Halt { Ok(()) } else { Err("a file holds it halted".to_owned()) }
             }),
         };
         let mut session = Session::new(&wiring, options(), Instant::now());
@@ -220,7 +223,7 @@ mod tests {
         assert!(session.notice.as_ref().unwrap().0.starts_with("Asked the engine to halt"));
         press(&mut session, &wiring, 'r');
         press(&mut session, &wiring, 'y');
-        assert!(session.notice.as_ref().unwrap().0.starts_with("NOT SENT"));
+        assert_eq!(session.notice.as_ref().unwrap().0, "NOT SENT: a file holds it halted");
         session.refresh(&wiring, Instant::now() + NOTICE * 2);
         assert!(session.notice.is_none());
     }
@@ -233,7 +236,7 @@ mod tests {
         let wiring = Wiring {
             view: Arc::new(|| Arc::new(View::default())),
             logs: Arc::new(move || (0..*shared.lock().unwrap()).map(line).collect()),
-            command: Arc::new(|_| true),
+            command: Arc::new(|_| Ok(())),
         };
         let mut session = Session::new(&wiring, options(), Instant::now());
         press(&mut session, &wiring, '3');

@@ -213,6 +213,39 @@ fn a_state_that_can_not_be_continued_is_refused_with_code_3_and_stays_as_it_is()
     }
 }
 
+/// A short headless live run; gives the code, what it printed as its summary, and what it complained of.
+fn brief(folder: &Path, venue: &str, (key, secret): (&str, &str), time: &str) -> (Option<i32>, String, String) {
+    let output = program()
+        .current_dir(folder)
+        .args(["run", "--mode", "live", "--headless", "--for", time, "--venue", venue, "--data", "live.redb"])
+        .env("HURACAN_API_KEY", key)
+        .env("HURACAN_API_SECRET", secret)
+        .output()
+        .unwrap();
+    let (code, complaint) = said(&output);
+    (code, String::from_utf8_lossy(&output.stdout).into_owned(), complaint)
+}
+
+#[test]
+fn a_headless_run_that_never_agreed_with_its_venue_fails_and_says_why() {
+    let exchange = ExchangeProcess::start(|command| command);
+    let (dead, wrong) = ((NOWHERE, (KEY, "secret"), "no connection"), (&exchange.rest[..], (&exchange.key[..], "wrong"), "code -1022"));
+    for (venue, credentials, why) in [dead, wrong] {
+        let folder = tempfile::tempdir().unwrap();
+        let (code, summary, complaint) = brief(folder.path(), venue, credentials, "3s");
+        assert_eq!(code, Some(1), "{venue}: {summary}\n{complaint}");
+        assert!(complaint.contains("never agreed with the venue") && complaint.contains("live.log"), "{complaint}");
+        let unknown = ["net unknown (ledger unknown, venue unknown)", "equity unknown"];
+        for words in [&unknown[..], &["health CRITICAL; log live.log", "never compared with the venue", why]].concat() {
+            assert!(summary.contains(words), "{venue}: {words}:\n{summary}");
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (code, summary, complaint) = brief(folder.path(), &exchange.rest, (&exchange.key, &exchange.secret), "8s");
+    assert_eq!(code, Some(0), "{summary}\n{complaint}");
+    assert!(!summary.contains("unknown") && !summary.contains("never compared"), "{summary}");
+}
+
 #[test]
 fn a_market_that_the_venue_does_not_know_is_named_and_a_run_of_nothing_else_is_refused() {
     let (folder, exchange) = (tempfile::tempdir().unwrap(), ExchangeProcess::start(|command| command));

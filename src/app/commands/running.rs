@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::status::status_text;
 use crate::app::Context;
-use crate::app::control::{AskError, Line, kill_file, socket_path};
+use crate::app::control::{AskError, Line, NotSent, kill_file, socket_path};
 use crate::app::failure::{Failure, Outcome};
 use crate::protocol::{Alert, Command, LogLine, Mode, TradingState, View};
 use crate::tui::{self, Options, Wiring};
@@ -139,7 +139,7 @@ pub fn resume(context: &Context) -> Outcome {
     let (file, mut line) = connect_to(context)?;
     let switch = kill_file(&file);
     if switch.exists() {
-        return Err(Failure::refused(format!("{} holds trading halted: remove it first", switch.display())));
+        return Err(Failure::refused(NotSent::Held(switch)));
     }
     line.order(Command::Resume)?;
     let asked = Instant::now();
@@ -215,7 +215,9 @@ pub fn attach(context: &Context) -> Outcome {
             Arc::new(move || Arc::clone(&picture.lock().unwrap_or_else(PoisonError::into_inner).0))
         },
         logs: Arc::new(move || picture.lock().unwrap_or_else(PoisonError::into_inner).1.clone()),
-        command: Arc::new(move |command| line.lock().unwrap_or_else(PoisonError::into_inner).order(command).is_ok()),
+        command: Arc::new(move |command| {
+            line.lock().unwrap_or_else(PoisonError::into_inner).order(command).map_err(|error| error.to_string())
+        }),
     };
     let options = Options { colour: std::env::var_os("NO_COLOR").is_none(), guide: false, attached: true };
     let exit = tui::run(&wiring, options, &ended);

@@ -1,5 +1,6 @@
 //! The layers and their merging. The built-in text is the schema: a key that is not in it does not exist.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
@@ -15,26 +16,26 @@ const ENV_PREFIX: &str = "HURACAN__";
 
 /// Merges all layers and checks the result. `env` are the process's variables, `sets` are `key=value` flags.
 pub fn load(files: &[PathBuf], env: impl Iterator<Item = (String, String)>, sets: &[String]) -> Outcome<Config> {
-    let mut merged: Table = toml::from_str(DEFAULT).map_err(|e| Failure::usage(format!("the built-in settings: {e}")))?;
+    let values: Table = toml::from_str(DEFAULT).map_err(|e| Failure::usage(format!("the built-in settings: {e}")))?;
+    let mut merged = Merged { values, set_by: BTreeMap::new() };
     for file in files {
         let text = std::fs::read_to_string(file)
             .map_err(|e| Failure::usage(format!("cannot read {}: {e}; check the path, or run `huracan config init`", file.display())))?;
         let layer: Table =
             toml::from_str(&text).map_err(|e| Failure::usage(format!("{}: {}", file.display(), e.to_string().trim_end())))?;
-        merge(&mut merged, layer, "", &Source::File(file))?;
+        merged.merge(layer, &Source::File(file))?;
     }
     let mut variables: Vec<(String, String)> = env.filter(|(name, _)| name.starts_with(ENV_PREFIX)).collect();
     variables.sort();
     for (name, value) in variables {
         let key = name[ENV_PREFIX.len()..].to_lowercase().replace("__", ".");
-        set(&mut merged, &key, &value, &Source::Environment(&name))?;
+        merged.set(&key, &value, &Source::Environment(&name))?;
     }
     for pair in sets {
         let (key, value) = pair.split_once('=').ok_or_else(|| Failure::usage(format!("--set {pair}: write it as key=value")))?;
-        set(&mut merged, key.trim(), value.trim(), &Source::Flag)?;
+        merged.set(key.trim(), value.trim(), &Source::Flag)?;
     }
-    let config: Config =
-        Value::Table(merged).try_into().map_err(|e: toml::de::Error| Failure::usage(format!("settings: {}", e.message())))?;
+    let config = merged.read()?;
     super::resolve::check(&config)?;
     Ok(config)
 }
@@ -56,32 +57,60 @@ impl std::fmt::Display for Source<'_> {
     }
 }
 
-fn merge(base: &mut Table, layer: Table, prefix: &str, source: &Source) -> Outcome {
+/// The layers so far.
+struct Merged {
+    values: Table,
+    /// Which layer set a key last, for messages; the built-in ones are not in it.
+    set_by: BTreeMap<String, String>,
+}
+
+impl Merged {
+    fn merge(&mut self, layer: Table, source: &Source) -> Outcome {
+        merge(&mut self.values, layer, "", source, &mut self.set_by)
+    }
+
+    fn set(&mut self, path: &str, text: &str, source: &Source) -> Outcome {
+        // A value that does not read as TOML is a plain word.
+        let parsed = toml::from_str::<Table>(&format!("v = {text}")).ok().and_then(|mut t| t.remove("v"));
+        let mut layer = parsed.unwrap_or_else(|| Value::String(text.to_owned()));
+        for key in path.rsplit('.') {
+            layer = Value::Table(Table::from_iter([(key.to_owned(), layer)]));
+        }
+        match layer {
+            Value::Table(layer) => self.merge(layer, source),
+            _ => Err(unknown(path, source)),
+        }
+    }
+
+    /// A value that does not read is named by its key and by who set it.
+    fn read(self) -> Outcome<Config> {
+        let set_by = self.set_by;
+        serde_path_to_error::deserialize(Value::Table(self.values)).map_err(|error: serde_path_to_error::Error<toml::de::Error>| {
+            let path = error.path().to_string();
+            // An element of a list was set with its list.
+            let key = path.split('[').next().unwrap_or(&path);
+            let source = set_by.get(key).map_or("settings", String::as_str);
+            Failure::usage(format!("{source}: {path}: {}", error.inner().message()))
+        })
+    }
+}
+
+fn merge(base: &mut Table, layer: Table, prefix: &str, source: &Source, set_by: &mut BTreeMap<String, String>) -> Outcome {
     for (key, value) in layer {
         let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
         refuse_secret(&path, &value, source)?;
         match (base.get_mut(&key), value) {
             (None, _) => return Err(unknown(&path, source)),
-            (Some(Value::Table(inner)), Value::Table(layer)) => merge(inner, layer, &path, source)?,
+            (Some(Value::Table(inner)), Value::Table(layer)) => merge(inner, layer, &path, source, set_by)?,
             (Some(Value::Table(_)), _) => return Err(Failure::usage(format!("{source}: {path} is a section, not a value"))),
             (Some(_), Value::Table(_)) => return Err(Failure::usage(format!("{source}: {path} is a value, not a section"))),
-            (Some(held), value) => *held = fitted(held, value),
+            (Some(held), value) => {
+                *held = fitted(held, value);
+                set_by.insert(path, source.to_string());
+            }
         }
     }
     Ok(())
-}
-
-fn set(base: &mut Table, path: &str, text: &str, source: &Source) -> Outcome {
-    // A value that does not read as TOML is a plain word.
-    let parsed = toml::from_str::<Table>(&format!("v = {text}")).ok().and_then(|mut t| t.remove("v"));
-    let mut layer = parsed.unwrap_or_else(|| Value::String(text.to_owned()));
-    for key in path.rsplit('.') {
-        layer = Value::Table(Table::from_iter([(key.to_owned(), layer)]));
-    }
-    match layer {
-        Value::Table(layer) => merge(base, layer, "", source),
-        _ => Err(unknown(path, source)),
-    }
 }
 
 /// Money and rates are text, so that they are exact; people may still write numbers.
@@ -173,6 +202,24 @@ mod tests {
         let long = "x".repeat(64);
         let said = text(with(&[&format!("venue.api_key_env={long}")]));
         assert!(said.contains("holds a secret") && !said.contains(&long));
+    }
+
+    #[test]
+    fn a_value_that_does_not_read_names_its_key_and_who_set_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.toml");
+        let read = |content: &str, env: &[(&str, &str)]| {
+            std::fs::write(&file, content).unwrap();
+            let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            text(load(std::slice::from_ref(&file), env.collect::<Vec<_>>().into_iter(), &[]))
+        };
+        let loss = "[limits]\nmax_daily_loss = \"abc\"\n";
+        assert_eq!(read(loss, &[]), format!("{}: limits.max_daily_loss: 'abc' is not a plain decimal number", file.display()));
+        let later = read(loss, &[("HURACAN__LIMITS__MAX_DAILY_LOSS", "def")]);
+        assert!(later.starts_with("HURACAN__LIMITS__MAX_DAILY_LOSS: limits.max_daily_loss: 'def' "), "{later}");
+        let listed = read("[markets]\nsymbols = [\"BTCUSDT\", 7]\n", &[]);
+        assert!(listed.starts_with(&format!("{}: markets.symbols[1]: ", file.display())), "{listed}");
+        assert!(text(with(&["demo.time_scale.bar=1y"])).starts_with("--set: demo.time_scale.bar: "));
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! From what was written to what a run needs, with the checks that need more than one key.
 
 use super::{AccountConfig, Config};
-use crate::app::failure::{Failure, Outcome};
+use crate::app::failure::{ExitKind, Failure, Outcome};
+use crate::app::training::train_config;
 use crate::domain::{Bps, Money};
 use crate::engine::{Settings, TimeScale};
+use crate::learning::LearningError;
 use crate::protocol::Mode;
 use crate::trading::costs::MakerRules;
 use crate::trading::risk::LadderRules;
@@ -60,6 +62,8 @@ pub(super) fn check(config: &Config) -> Outcome {
     check_limits(config)?;
     check_time_scale("time_scale", &config.time_scale, config)?;
     check_time_scale("demo.time_scale", &config.demo.time_scale, config)?;
+    check_learning("time_scale", &config.time_scale, config)?;
+    check_learning("demo.time_scale", &config.demo.time_scale, config)?;
     let percent = config.demo.exploration.equity_percent;
     if !(0.0..=1.0).contains(&percent) {
         return Err(Failure::usage(format!("demo.exploration.equity_percent is {percent}: at most 1")));
@@ -144,6 +148,30 @@ fn check_time_scale(name: &str, scale: &TimeScale, config: &Config) -> Outcome {
     Ok(())
 }
 
+/// What training would refuse is refused before anything starts: a run would try to learn for ever.
+fn check_learning(name: &str, scale: &TimeScale, config: &Config) -> Outcome {
+    for (key, days) in [("learning.lookback_days", config.learning.lookback_days), ("demo.history_days", config.demo.history_days)] {
+        if days == 0 {
+            return Err(Failure::usage(format!("{key} is 0: at least 1")));
+        }
+    }
+    train_config(config, scale).check().map_err(|error| match error {
+        LearningError::Setting { name: setting, value, expected } => {
+            Failure::usage(format!("{} is {value}: {expected}", key_of(setting, name)))
+        }
+        other => Failure::of(ExitKind::Usage, other),
+    })
+}
+
+/// The key of a training setting; the bracket that is learned is the one that is traded.
+fn key_of(setting: &str, scale: &str) -> String {
+    match setting.split_once('.') {
+        Some(("bracket", leaf)) => format!("{scale}.{leaf}"),
+        Some(_) => setting.to_owned(),
+        None => format!("learning.{setting}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -188,6 +216,23 @@ mod tests {
         let named = text["actions"].as_table().unwrap();
         let free: BTreeSet<&str> = ACTIONS.iter().filter(|row| row.choices.len() > 1).map(|row| row.cause.key()).collect();
         assert_eq!(named.keys().map(String::as_str).collect::<BTreeSet<_>>(), free, "every choice has its key");
+    }
+
+    #[test]
+    fn what_training_would_refuse_is_refused_at_start_by_its_key() {
+        for (set, key) in [
+            ("gates.min_sharpe=-1000", "gates.min_sharpe is -1000: "),
+            ("gates.min_profit_factor=0.5", "gates.min_profit_factor is 0.5: "),
+            ("gates.min_trades=0", "gates.min_trades is 0: "),
+            ("learning.half_spread_bps=-1", "learning.half_spread_bps is -1: "),
+            ("learning.lookback_days=0", "learning.lookback_days is 0: "),
+            ("demo.history_days=0", "demo.history_days is 0: "),
+            ("time_scale.target_sigma=inf", "time_scale.target_sigma is inf: "),
+            ("demo.time_scale.target_sigma=inf", "demo.time_scale.target_sigma is inf: "),
+        ] {
+            let (kind, said) = refusal(set);
+            assert!(kind == ExitKind::Usage && said.starts_with(key), "{set}: {said}");
+        }
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub enum AskError {
     Unexpected,
     #[error("the box is starting or stopping: its engine takes no orders now")]
     Unreachable,
+    #[error("{0}")]
+    Refused(String),
 }
 
 /// An open connection to a running box.
@@ -64,11 +66,12 @@ impl Line {
     /// Queues a command for the engine.
     ///
     /// # Errors
-    /// When the box does not answer or its engine can not be reached.
+    /// When the box does not answer, its engine can not be reached, or a safety rule holds the order back.
     pub fn order(&mut self, command: Command) -> Result<(), AskError> {
         match self.ask(Ask::Order(command))? {
             Answer::Taken => Ok(()),
             Answer::Unreachable => Err(AskError::Unreachable),
+            Answer::Refused(reason) => Err(AskError::Refused(reason)),
             _ => Err(AskError::Unexpected),
         }
     }

@@ -6,6 +6,7 @@
 //! 1. Only the owner of the box can connect (`server::tests::the_socket_is_for_its_owner_alone`).
 //! 2. A socket that a dead process left behind is replaced; a living one is not (`server::tests::a_left_behind_socket_is_replaced`).
 //! 3. An ask that does not read is answered with the reason and costs nothing else (`server::tests::nonsense_is_answered_with_a_reason`).
+//! 4. An order that a safety rule holds back is answered with that rule (`server::tests::an_order_that_is_held_back_names_its_rule`).
 //!
 //! *Never*: slows the engine (it reads published pictures and queues commands).
 
@@ -43,8 +44,19 @@ pub enum Answer {
     Taken,
     /// The engine can not be reached: it is starting or has ended.
     Unreachable,
+    /// A safety rule holds the order back: what it says.
+    Refused(String),
     /// The ask does not read.
     Misunderstood(String),
+}
+
+/// Why an order did not reach the engine.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotSent {
+    #[error("the engine cannot be reached")]
+    Unreachable,
+    #[error("{} holds trading halted: remove it first", .0.display())]
+    Held(PathBuf),
 }
 
 /// Where the box of this data file listens.

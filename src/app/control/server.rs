@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::{Answer, Ask};
+use super::{Answer, Ask, NotSent};
 use crate::protocol::{Command, LogLine, View};
 
 /// Connections at a time; people and scripts need a few.
@@ -23,8 +23,7 @@ const LONGEST_ASK: u64 = 4_096;
 pub struct Desk {
     pub view: Box<dyn Fn() -> Arc<View> + Send + Sync>,
     pub logs: Box<dyn Fn() -> Vec<LogLine> + Send + Sync>,
-    /// False when the engine can not be reached.
-    pub command: Box<dyn Fn(Command) -> bool + Send + Sync>,
+    pub command: Box<dyn Fn(Command) -> Result<(), NotSent> + Send + Sync>,
 }
 
 /// A listening socket; it goes away when this is dropped.
@@ -119,7 +118,11 @@ fn answer(line: &str, desk: &Desk) -> Answer {
         Ok(Ask::Logs) => Answer::Logs((desk.logs)()),
         Ok(Ask::Order(command)) => {
             tracing::info!(?command, "ordered through the socket");
-            if (desk.command)(command) { Answer::Taken } else { Answer::Unreachable }
+            match (desk.command)(command) {
+                Ok(()) => Answer::Taken,
+                Err(NotSent::Unreachable) => Answer::Unreachable,
+                Err(held @ NotSent::Held(_)) => Answer::Refused(held.to_string()),
+            }
         }
         Err(error) => Answer::Misunderstood(error.to_string()),
     }
@@ -129,17 +132,18 @@ fn answer(line: &str, desk: &Desk) -> Answer {
 mod tests {
     use std::sync::Mutex;
 
-    use super::super::{Line, socket_path};
+    use super::super::{AskError, Line, kill_file, socket_path};
     use super::*;
+    use crate::app::failure::{ExitKind, Failure};
 
-    fn desk(taken: &Arc<Mutex<Vec<Command>>>, reachable: bool) -> Desk {
+    fn desk(taken: &Arc<Mutex<Vec<Command>>>, reached: Result<(), NotSent>) -> Desk {
         let taken = Arc::clone(taken);
         Desk {
             view: Box::new(|| Arc::new(View { venue: "here".to_owned(), ..View::default() })),
             logs: Box::new(Vec::new),
             command: Box::new(move |command| {
                 taken.lock().unwrap().push(command);
-                reachable
+                reached.clone()
             }),
         }
     }
@@ -149,7 +153,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = socket_path(&folder.path().join("x.redb"));
         let taken = Arc::default();
-        let server = ControlServer::start(&path, desk(&taken, true)).unwrap();
+        let server = ControlServer::start(&path, desk(&taken, Ok(()))).unwrap();
         let mut line = Line::open(&path).unwrap();
         assert_eq!(line.view().unwrap().venue, "here");
         line.order(Command::Halt).unwrap();
@@ -162,15 +166,26 @@ mod tests {
     fn an_engine_that_can_not_be_reached_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let path = socket_path(&folder.path().join("x.redb"));
-        let _server = ControlServer::start(&path, desk(&Arc::default(), false)).unwrap();
+        let _server = ControlServer::start(&path, desk(&Arc::default(), Err(NotSent::Unreachable))).unwrap();
         assert!(Line::open(&path).unwrap().order(Command::Flatten).is_err());
+    }
+
+    #[test]
+    fn an_order_that_is_held_back_names_its_rule() {
+        let folder = tempfile::tempdir().unwrap();
+        let data_file = folder.path().join("x.redb");
+        let held = NotSent::Held(kill_file(&data_file));
+        let _server = ControlServer::start(&socket_path(&data_file), desk(&Arc::default(), Err(held.clone()))).unwrap();
+        let answer = Line::open(&socket_path(&data_file)).unwrap().order(Command::Resume);
+        assert!(matches!(&answer, Err(AskError::Refused(said)) if *said == held.to_string()), "{answer:?}");
+        assert_eq!(Failure::from(answer.unwrap_err()).kind, ExitKind::Refused);
     }
 
     #[test]
     fn the_socket_is_for_its_owner_alone() {
         let folder = tempfile::tempdir().unwrap();
         let path = socket_path(&folder.path().join("x.redb"));
-        let _server = ControlServer::start(&path, desk(&Arc::default(), true)).unwrap();
+        let _server = ControlServer::start(&path, desk(&Arc::default(), Ok(()))).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
@@ -180,13 +195,13 @@ mod tests {
         let path = socket_path(&folder.path().join("x.redb"));
         drop(UnixListener::bind(&path).unwrap());
         assert!(path.exists() && Line::open(&path).is_err());
-        let _server = ControlServer::start(&path, desk(&Arc::default(), true)).unwrap();
+        let _server = ControlServer::start(&path, desk(&Arc::default(), Ok(()))).unwrap();
         assert!(Line::open(&path).unwrap().view().is_ok());
     }
 
     #[test]
     fn nonsense_is_answered_with_a_reason() {
-        let reason = answer("{\"sell\":\"all\"}", &desk(&Arc::default(), true));
+        let reason = answer("{\"sell\":\"all\"}", &desk(&Arc::default(), Ok(())));
         let Answer::Misunderstood(reason) = reason else { panic!("{reason:?}") };
         assert!(reason.contains("unknown variant `sell`"), "{reason}");
     }

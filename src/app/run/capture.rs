@@ -39,7 +39,7 @@ pub fn run(context: Context, args: &RunArgs) -> Outcome {
     }
     settings.quote = quote;
     let data_file = context.config.data_file(Mode::Paper);
-    let ring = log::start(&context.config, &data_file)?;
+    let ring = log::start(&context.config, &log::file(&context.config, &data_file))?;
     let names: Vec<String> = args.replay.iter().map(|p| p.file_name().unwrap_or_default().to_string_lossy().into_owned()).collect();
     // A capture is a venue of its own and each replay an account of its own: nothing mixes with paper trading on the live market.
     let run = new_run_id()?;

@@ -1,7 +1,7 @@
 //! Switches that need no terminal: SIGUSR1, and a file beside the data file, halt trading.
 //!
-//! The file (`touch data/huracan.redb.halt`) holds trading halted for as long as it is there, also over a restart; after it is removed a
-//! person resumes.
+//! The file (`touch data/huracan.redb.halt`) holds trading halted for as long as it is there, also over a restart: nobody can resume
+//! (`screen::Shared::command`). After it is removed trading stays halted until a person resumes.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -51,8 +51,8 @@ fn is_open_for_entries(shared: &Shared) -> bool {
 
 fn halt(shared: &Shared, by: &str) {
     tracing::warn!(by, "halting");
-    if !shared.command(Command::Halt) {
-        tracing::error!(by, "the engine can not be reached to halt");
+    if let Err(error) = shared.command(Command::Halt) {
+        tracing::error!(%error, by, "not halted yet");
     }
 }
 
@@ -60,8 +60,10 @@ fn halt(shared: &Shared, by: &str) {
 mod tests {
     use tokio::sync::mpsc;
 
+    use super::super::log::LogRing;
+    use super::super::{screen, start};
     use super::*;
-    use crate::app::control::kill_file;
+    use crate::app::control::{AskError, Line, NotSent, kill_file, socket_path};
     use crate::protocol::{Event, View};
 
     #[test]
@@ -83,5 +85,34 @@ mod tests {
         std::thread::sleep(LOOK_EVERY * 3);
         assert!(heard.try_recv().is_err(), "halted once is enough");
         shared.finish();
+    }
+
+    #[test]
+    fn nobody_resumes_while_the_file_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let data_file = folder.path().join("x.redb");
+        let file = kill_file(&data_file);
+        std::fs::write(&file, "").unwrap();
+        let shared = Shared::with_kill_file(file.clone());
+        let (events, mut heard) = mpsc::channel(8);
+        shared.connect_commands(events);
+        let ring = LogRing::default();
+        let screen = screen::wiring(&shared, &ring);
+        let _control = start::control(&shared, &ring, &data_file).unwrap();
+        let mut line = Line::open(&socket_path(&data_file)).unwrap();
+        let reason = NotSent::Held(file.clone()).to_string();
+        assert!(reason.contains("x.redb.halt holds trading halted: remove it first"), "{reason}");
+        assert_eq!((screen.command)(Command::Resume), Err(reason.clone()), "by the key r");
+        let answer = line.order(Command::Resume);
+        assert!(matches!(&answer, Err(AskError::Refused(said)) if *said == reason), "by the socket: {answer:?}");
+        assert!(heard.try_recv().is_err(), "the engine heard of neither");
+        assert_eq!((screen.command)(Command::Flatten), Ok(()), "what makes it safer passes");
+        line.order(Command::Halt).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!((screen.command)(Command::Resume), Ok(()));
+        let passed: Vec<Event> = std::iter::from_fn(|| heard.try_recv().ok()).collect();
+        let [Event::Command(Command::Flatten), Event::Command(Command::Halt), Event::Command(Command::Resume)] = passed[..] else {
+            panic!("{passed:?}")
+        };
     }
 }

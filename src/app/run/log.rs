@@ -38,10 +38,14 @@ impl LogRing {
     }
 }
 
+/// Where the log of a run on this data file goes.
+pub fn file(config: &Config, data_file: &Path) -> PathBuf {
+    if config.log.file.as_os_str().is_empty() { data_file.with_extension("log") } else { config.log.file.clone() }
+}
+
 /// Starts logging; the ring for the screen comes back.
-pub fn start(config: &Config, data_file: &Path) -> Outcome<LogRing> {
-    let path = if config.log.file.as_os_str().is_empty() { data_file.with_extension("log") } else { config.log.file.clone() };
-    let file = open(&path).map_err(|e| Failure::usage(format!("cannot write the log {}: {e}; set log.file", path.display())))?;
+pub fn start(config: &Config, path: &Path) -> Outcome<LogRing> {
+    let file = open(path).map_err(|e| Failure::usage(format!("cannot write the log {}: {e}; set log.file", path.display())))?;
     let ring = LogRing::default();
     // Libraries speak only when something is wrong.
     let filter = EnvFilter::new(format!("warn,huracan={}", config.log.level));
@@ -51,7 +55,7 @@ pub fn start(config: &Config, data_file: &Path) -> Outcome<LogRing> {
     Ok(ring)
 }
 
-fn open(path: &PathBuf) -> std::io::Result<File> {
+fn open(path: &Path) -> std::io::Result<File> {
     if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder)?;
     }

@@ -1,5 +1,6 @@
 //! Between the engine's thread and people: the latest view, commands, signals, and the terminal.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::Sender;
 
 use super::log::LogRing;
+use crate::app::control::NotSent;
 use crate::app::failure::Outcome;
 use crate::protocol::{Command, Event, View};
 use crate::tui::{self, Exit, Options, Wiring};
@@ -20,16 +22,28 @@ pub struct Shared {
     stop: AtomicBool,
     finished: AtomicBool,
     hung_up: AtomicBool,
+    /// While it is there nobody resumes.
+    kill_file: Option<PathBuf>,
 }
 
 impl Shared {
     pub fn new() -> Arc<Self> {
+        Self::switched(None)
+    }
+
+    /// Of a run that this file halts.
+    pub fn with_kill_file(kill_file: PathBuf) -> Arc<Self> {
+        Self::switched(Some(kill_file))
+    }
+
+    fn switched(kill_file: Option<PathBuf>) -> Arc<Self> {
         Arc::new(Self {
             view: Mutex::default(),
             commands: Mutex::default(),
             stop: AtomicBool::new(false),
             finished: AtomicBool::new(false),
             hung_up: AtomicBool::new(false),
+            kill_file,
         })
     }
 
@@ -45,10 +59,20 @@ impl Shared {
         *self.commands.lock().unwrap_or_else(PoisonError::into_inner) = Some(events);
     }
 
-    /// False when the engine can not be reached.
-    pub fn command(&self, command: Command) -> bool {
+    /// Queues a command for the engine; whoever gives it, the screen or the socket, passes here.
+    ///
+    /// # Errors
+    /// When the engine can not be reached, or for a resume while the kill file is there.
+    pub fn command(&self, command: Command) -> Result<(), NotSent> {
+        if command == Command::Resume
+            && let Some(file) = self.kill_file.as_ref().filter(|file| file.exists())
+        {
+            tracing::warn!(file = %file.display(), "not resumed: the file holds trading halted");
+            return Err(NotSent::Held(file.clone()));
+        }
         let commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
-        commands.as_ref().is_some_and(|events| events.try_send(Event::Command(command)).is_ok())
+        let sent = commands.as_ref().is_some_and(|events| events.try_send(Event::Command(command)).is_ok());
+        if sent { Ok(()) } else { Err(NotSent::Unreachable) }
     }
 
     pub fn request_stop(&self) {
@@ -134,6 +158,16 @@ fn watch(shared: Arc<Shared>, ended: Arc<AtomicBool>) -> std::io::Result<JoinHan
     })
 }
 
+/// What the terminal sees of the run, and says to it.
+pub fn wiring(shared: &Arc<Shared>, ring: &LogRing) -> Wiring {
+    let (viewed, commanded, ring) = (Arc::clone(shared), Arc::clone(shared), ring.clone());
+    Wiring {
+        view: Arc::new(move || viewed.view()),
+        logs: Arc::new(move || ring.lines()),
+        command: Arc::new(move |command| commanded.command(command).map_err(|not_sent| not_sent.to_string())),
+    }
+}
+
 /// The terminal of a run.
 pub struct Screen {
     pub ring: LogRing,
@@ -145,20 +179,7 @@ impl Screen {
         shared.stop_on_signals()?;
         let ended = Arc::new(AtomicBool::new(false));
         let watcher = watch(Arc::clone(shared), Arc::clone(&ended))?;
-        let wiring = Wiring {
-            view: {
-                let shared = Arc::clone(shared);
-                Arc::new(move || shared.view())
-            },
-            logs: {
-                let ring = self.ring.clone();
-                Arc::new(move || ring.lines())
-            },
-            command: {
-                let shared = Arc::clone(shared);
-                Arc::new(move |command| shared.command(command))
-            },
-        };
+        let wiring = wiring(shared, &self.ring);
         let options = Options { colour: std::env::var_os("NO_COLOR").is_none(), guide: true, attached: false };
         let exit = tui::run(&wiring, options, &ended);
         ended.store(true, Ordering::Relaxed);
@@ -212,7 +233,7 @@ mod tests {
         let (shared, failure) = run(|| std::panic::panic_any("the engine's thread dies"));
         assert_eq!(failure.kind, ExitKind::Failed);
         assert!(failure.to_string().contains("engine thread failed"), "{failure}");
-        assert!(!shared.command(Command::Halt), "a command that reaches nobody is said to have been sent");
+        assert_eq!(shared.command(Command::Halt), Err(NotSent::Unreachable), "a command that reaches nobody is said to have been sent");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::courier::Courier;
 use super::engine_loop::{Ended, EngineLoop, Performer};
 use super::recorder::Recorder;
 use super::screen::{FinishOnDrop, Screen, Shared};
-use super::summary::Summary;
+use super::summary::{Standing, Summary};
 use super::tape::Tape;
 use super::watchdog::{Guarded, Heart, Patience, Watchdog};
 use super::{account, bans, demo, fx, kill_switch, ladder, learner, log};
@@ -141,7 +141,8 @@ pub fn run(context: Context, args: &RunArgs, mode: Mode) -> Outcome {
     let mut settings = engine_settings(&context.config, mode, false);
     let seed = args.seed.unwrap_or(context.config.demo.seed);
     let data_file = context.config.data_file(mode);
-    let ring = log::start(&context.config, &data_file)?;
+    let log_file = log::file(&context.config, &data_file);
+    let ring = log::start(&context.config, &log_file)?;
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         tracing::debug!("a TLS provider is installed already");
     }
@@ -157,7 +158,7 @@ pub fn run(context: Context, args: &RunArgs, mode: Mode) -> Outcome {
         context.out.remark(&start_note(&settings, &context.config, &opening.venue, venue.ladder.as_ref()));
     }
     settings.symbols.dedup();
-    let shared = Shared::new();
+    let shared = Shared::with_kill_file(kill_file(&data_file));
     let deadline = args.duration.map(|d| context.started + d);
     let _control = control(&shared, &ring, &data_file);
     kill_switch::watch(&shared, kill_file(&data_file))?;
@@ -175,12 +176,17 @@ pub fn run(context: Context, args: &RunArgs, mode: Mode) -> Outcome {
         }
         None => shared.stop_on_signals()?,
     }
-    let summary = ended(worker)?;
-    shared.heard(context.out.answer(&summary, || summary.text()))
+    let mut summary = ended(worker)?;
+    if let Some(standing) = &mut summary.standing {
+        standing.log = log_file;
+    }
+    shared.heard(context.out.answer(&summary, || summary.text()))?;
+    // With a screen a person saw it, and may have left before the venue could answer.
+    summary.standing.as_ref().filter(|_| args.headless).map_or(Ok(()), Standing::agreement)
 }
 
 /// The socket for `huracan status`, `halt` and the others. Trading does not depend on it.
-fn control(shared: &Arc<Shared>, ring: &log::LogRing, data_file: &std::path::Path) -> Option<ControlServer> {
+pub fn control(shared: &Arc<Shared>, ring: &log::LogRing, data_file: &std::path::Path) -> Option<ControlServer> {
     let (viewed, commanded, ring) = (Arc::clone(shared), Arc::clone(shared), ring.clone());
     let desk = Desk {
         view: Box::new(move || viewed.view()),
@@ -416,6 +422,7 @@ fn close(parts: Parts, run: RunId, ended: Ended, models: &[ModelRecord], writer:
     recorder.stop_tape();
     let mut summary = Summary::of(&engine, run, 0, &closing.pnl, closing.venue_net_pnl, models);
     summary.replayable = recorder.complete;
+    summary.stood(&engine);
     if let Some(embedded) = parts.venue.embedded {
         runtime.block_on(embedded.running.stop());
     }

@@ -1,12 +1,17 @@
 //! What a run prints at its end.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::Serialize;
 
+use crate::app::failure::{Failure, Outcome};
 use crate::domain::{Asset, Balance, Money, Price, Qty, RunId, Symbol};
 use crate::engine::{Engine, PnlReport};
-use crate::protocol::{Counters, GateRecord, Mode, ModelKind, ModelRecord, Rung};
+use crate::protocol::{Counters, GateRecord, HealthVerdict, Mode, ModelKind, ModelRecord, Rung, Severity};
+
+/// Alerts looked through for why the venue was never met.
+const NEWEST: usize = 4;
 
 #[derive(Debug, Clone, Serialize)]
 pub struct Summary {
@@ -33,6 +38,44 @@ pub struct Summary {
     /// Hexadecimal: JSON numbers do not hold 64 bits.
     pub fingerprint: String,
     pub replayable: bool,
+    /// Of a run over the wire only: what is recorded or simulated has no venue that could fail.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub standing: Option<Standing>,
+}
+
+/// How a run and its venue stood at the end.
+#[derive(Debug, Clone, Serialize)]
+pub struct Standing {
+    /// The venue stated orders and balances at least once; until then nothing is known of the account.
+    pub agreed: bool,
+    pub health: HealthVerdict,
+    /// Sentences; empty when healthy.
+    pub reasons: Vec<String>,
+    /// Where it is told in full.
+    pub log: PathBuf,
+}
+
+impl Standing {
+    /// # Errors
+    /// When the run never agreed with its venue: whatever it was started for, it did not do it.
+    pub fn agreement(&self) -> Outcome {
+        if self.agreed {
+            return Ok(());
+        }
+        Err(Failure::failed(format!(
+            "the run never agreed with the venue about orders and balances; check its address and, for an account, key and secret; the log {} \
+             says what came back",
+            self.log.display()
+        )))
+    }
+
+    fn lines(&self) -> Vec<String> {
+        if self.health == HealthVerdict::Healthy {
+            return Vec::new();
+        }
+        let head = format!("health {}; log {}", self.health, self.log.display());
+        [head].into_iter().chain(self.reasons.iter().map(|reason| format!("  {reason}"))).collect()
+    }
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -100,7 +143,25 @@ impl Summary {
             clock_offset_ms: view.health.clock_offset.map(|o| (o.nanos() as f64 / 1e5).round() / 10.0),
             fingerprint: format!("{:016x}", engine.fingerprint()),
             replayable: true,
+            standing: None,
         }
+    }
+
+    /// Of a run over the wire. Money that the venue never confirmed is not known.
+    pub fn stood(&mut self, engine: &Engine) {
+        let (agreed, view) = (engine.has_met_venue(), engine.view());
+        let (mut health, mut reasons) = (view.health.verdict, view.health.reasons);
+        if !agreed {
+            (self.net_pnl, self.ledger_net_pnl, self.equity) = (None, None, None);
+            health = HealthVerdict::Critical;
+            reasons.insert(0, "orders and balances were never compared with the venue".to_owned());
+            for said in view.alerts.into_iter().filter(|alert| alert.severity != Severity::Info).take(NEWEST) {
+                if !reasons.contains(&said.text) {
+                    reasons.push(said.text);
+                }
+            }
+        }
+        self.standing = Some(Standing { agreed, health, reasons, log: PathBuf::new() });
     }
 
     pub fn text(&self) -> String {
@@ -132,6 +193,7 @@ impl Summary {
                 lines.push(format!("  {mark}  {} {:.3} (limit {})", gate.name, gate.value, gate.limit));
             }
         }
+        lines.extend(self.standing.iter().flat_map(Standing::lines));
         if c.trades_closed == 0 {
             lines.push("no trade was closed".to_owned());
         }
