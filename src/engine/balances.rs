@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Engine;
 use crate::domain::{Asset, Balance, Money, Qty, Side, Span, Symbol, TradeId};
-use crate::protocol::{BalanceMismatch, Effect, OrderState, Record, Request, Severity, VenueFill};
+use crate::protocol::{BalanceMismatch, Effect, Mode, OrderState, Record, Request, Severity, VenueFill};
 use crate::trading::costs::Reference;
 use crate::trading::execution::{Order, Purpose};
 use crate::trading::risk::HaltReason;
@@ -83,7 +83,12 @@ impl Engine {
             self.alert(Severity::Warning, text, out);
             return false;
         }
+        // Nobody pays anything into the rehearsal's account, and a lost fill moves both coins.
+        let quote = self.settings.quote;
+        let one_way = mismatches.iter().all(|m| m.asset == quote) || mismatches.iter().all(|m| m.asset != quote && m.venue > m.books);
         if !mismatches.is_empty()
+            && one_way
+            && self.settings.mode == Mode::Live
             && self.halted_by_mismatch()
             && let Some(ladder) = self.ladder.as_mut()
         {

@@ -57,6 +57,9 @@ impl Engine {
             let next = if held {
                 "a position or an order there is NOT managed, the equity is unknown, and so no loss limit holds; nothing new is opened: look at \
                  the venue"
+            } else if self.desks.get(&symbol).is_some_and(|desk| desk.dust_qty < Qty::ZERO) {
+                "fees were paid in its coin, so the equity is unknown and nothing opens anywhere: keep it among the symbols and start again when \
+                 the venue lists it, or begin new books"
             } else {
                 "the other markets go on without it: take it out of the symbols and start again"
             };

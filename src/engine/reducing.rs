@@ -22,8 +22,8 @@ enum Cut {
 }
 
 impl Engine {
-    /// Sells down to a limit, the largest part of the excess first; positions that are leaving already count as gone, those of which a part
-    /// is being sold as what stays of them.
+    /// Sells down to a limit: first what leaves without hurry goes at once, then the largest part of the excess. Positions that leave at once
+    /// already count as gone, those of which a part is being sold as what stays of them.
     pub(super) fn reduce_to(&mut self, name: LimitName, out: &mut Vec<Effect>) {
         let Some(mut kept) = self.staying() else { return };
         if OF_MARKETS.contains(&name) {
@@ -33,7 +33,11 @@ impl Engine {
         }
         let mut cuts: Vec<(Symbol, Cut)> = Vec::new();
         while self.size_of(name, &kept).is_some_and(|value| self.is_beyond(name, value)) {
-            let part = |(symbol, value): &(Symbol, Money)| (self.part_of(name, *symbol, *value, &kept), std::cmp::Reverse(*symbol));
+            // What leaves anyway is hurried before anything else is cut.
+            let leaves = |symbol: &Symbol| self.trade_in(*symbol).is_some_and(Trade::has_patience);
+            let part = |(symbol, value): &(Symbol, Money)| {
+                (leaves(symbol), self.part_of(name, *symbol, *value, &kept), std::cmp::Reverse(*symbol))
+            };
             let uncut = |symbol: &Symbol| cuts.iter().all(|(other, _)| other != symbol) && self.trade_in(*symbol).is_some();
             let candidates = kept.iter().filter(|(symbol, _)| uncut(symbol));
             let Some(largest) = candidates.max_by_key(|held| part(held)).map(|(symbol, _)| *symbol) else { break };
@@ -108,7 +112,7 @@ impl Engine {
         let desk = self.desks.get(&symbol)?;
         let (trade, instrument, mark) = (desk.trade.as_ref()?, desk.instrument.as_ref()?, desk.mark()?);
         let worst = trade.stop.unwrap_or(mark).min(mark);
-        let keep = (stays.buys_at(mark) - desk.dust_qty).floor_to(instrument.step);
+        let keep = (stays.buys_at(mark) - desk.dust_qty.max(Qty::ZERO)).floor_to(instrument.step);
         // The least that the venue takes may be more than the excess.
         let least = instrument.least(worst)?;
         let keep = keep.min((trade.held() - least).floor_to(instrument.step));
@@ -122,7 +126,7 @@ impl Engine {
         for (symbol, value) in &mut kept {
             let desk = self.desks.get(symbol)?;
             if let Some(keep) = desk.trade.as_ref().and_then(|trade| trade.keeps()) {
-                *value = (*value).min(desk.mark()?.notional(keep + desk.dust_qty)?);
+                *value = (*value).min(desk.mark()?.notional(keep + desk.dust_qty.max(Qty::ZERO))?);
             }
         }
         Some(kept)

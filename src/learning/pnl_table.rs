@@ -189,6 +189,8 @@ pub struct PnlTable {
     pub unrealised: Option<Money>,
     /// Fees that were paid in assets other than base and quote: not in `net`, valued at the marks in `unrealised`.
     pub other_fees: Vec<(Asset, Qty)>,
+    /// The same since the beginning of the books: what `equity` leaves out.
+    pub all_other_fees: Vec<(Asset, Qty)>,
 }
 
 /// A fill as the ledger booked it.
@@ -272,6 +274,7 @@ struct Folding {
     strategies: BTreeMap<Strategy, TradeSums>,
     transfers: Vec<Transfer>,
     other_fees: BTreeMap<Asset, Qty>,
+    all_other_fees: BTreeMap<Asset, Qty>,
     equity: Vec<(Timestamp, Money)>,
     total: Sums,
     /// Capital plus everything realised.
@@ -295,6 +298,9 @@ impl Folding {
         let (position, sums, _) = self.symbols.entry(fill.symbol).or_default();
         let realised = position.change(fill.change, fill.value);
         self.worth += realised - fill.fee;
+        if let Some((asset, qty)) = fill.other_fee {
+            *self.all_other_fees.entry(asset).or_default() += qty;
+        }
         if fill.at < self.since {
             self.before = self.worth;
             return;
@@ -362,6 +368,7 @@ impl Folding {
             total: self.total,
             unrealised: unrealised.zip(other).map(|(held, fees)| held - fees),
             other_fees,
+            all_other_fees: self.all_other_fees.into_iter().collect(),
         }
     }
 }

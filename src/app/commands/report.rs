@@ -55,6 +55,8 @@ struct AccountReport {
     /// `net` and `unrealised` together: since the beginning, the ledger's own result.
     net_marked: Option<Money>,
     other_fees: Vec<(Asset, Qty)>,
+    /// The same since the beginning: what `equity` leaves out.
+    all_other_fees: Vec<(Asset, Qty)>,
     trades: Vec<TradeLine>,
     /// What orders cost against the mid, and what maker logic saved.
     order_costs: CostSummary,
@@ -229,6 +231,7 @@ fn assembled((mode, venue, account): (Mode, String, String), quote: Asset, table
         unrealised_account: table.unrealised.and_then(|amount| rates.today(amount)),
         net_marked: table.unrealised.map(|unrealised| table.net + unrealised),
         other_fees: table.other_fees,
+        all_other_fees: table.all_other_fees,
         trades: ends.trades,
     }
 }
@@ -285,9 +288,12 @@ fn account_text(report: &AccountReport) -> String {
         }));
         parts.push(table(&rows));
     }
+    let named = |fees: &[(Asset, Qty)]| fees.iter().map(|(asset, qty)| format!("{qty} {asset}")).collect::<Vec<_>>().join(", ");
     if !report.other_fees.is_empty() {
-        let paid: Vec<String> = report.other_fees.iter().map(|(asset, qty)| format!("{qty} {asset}")).collect();
-        parts.push(format!("fees in other assets, not in the nets by day and market: {}", paid.join(", ")));
+        parts.push(format!("fees in other assets, not in the nets by day and market: {}", named(&report.other_fees)));
+    }
+    if !report.all_other_fees.is_empty() {
+        parts.push(format!("equity is before all fees in other assets since the beginning: {}", named(&report.all_other_fees)));
     }
     if report.order_costs.parents > 0 {
         parts.push("orders".to_owned());

@@ -154,7 +154,9 @@ fn fees_in_another_coin_are_no_gain_of_nobodys() {
     let unknown = kept.table(0, &BTreeMap::new());
     assert_eq!((unknown.unrealised, named(&unknown)), (None, vec!["trees 0".to_owned()]), "without a mark nothing is said of the rest");
     let fee: Qty = "0.001".parse().unwrap();
-    assert_eq!((table.other_fees, kept.table(24 * HOUR, &marks).other_fees), (vec![(asset("ETH"), fee + fee)], vec![(asset("ETH"), fee)]));
+    let later = kept.table(24 * HOUR, &marks);
+    assert_eq!((table.other_fees, later.other_fees), (vec![(asset("ETH"), fee + fee)], vec![(asset("ETH"), fee)]));
+    assert_eq!(later.all_other_fees, [(asset("ETH"), fee + fee)], "equity leaves out those of before as well");
 }
 
 #[test]

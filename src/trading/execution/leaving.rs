@@ -94,7 +94,13 @@ impl Trade {
         let next =
             self.last_sent.map_or(Span::ZERO, |sent| Span::from_millis(i64::from(self.exit_pause_ms(scene.rules))) - scene.now.since(sent));
         let tried = self.guarded_at.is_some_and(|at| scene.now.since(at) < GUARD_AGAIN);
-        if next < WORTH_GUARDING || tried || !cover.guards.is_empty() || touch.bid <= stop || touch.bid >= target {
+        if next < WORTH_GUARDING
+            || tried
+            || cover.guards.iter().any(|g| g.awaited)
+            || cover.is_crowded()
+            || touch.bid <= stop
+            || touch.bid >= target
+        {
             return Step::Wait;
         }
         self.guarded_at = Some(scene.now);

@@ -220,6 +220,15 @@ fn others_coins_are_not_sold_with_a_part() {
 }
 
 #[test]
+fn a_part_that_nobody_takes_is_guarded_while_the_others_wait() {
+    let mut desk = bought_in_parts();
+    desk.alone = false;
+    desk.trade.request_exit(ExitReason::Signal);
+    desk.see(5_000, "100").canceled(3, 5_010).refused(5_020, 40_000, "100");
+    assert!(desk.steps.iter().any(|step| step.contains(" target ") && step.contains(" 0.4 @ ")), "{:?}", desk.steps);
+}
+
+#[test]
 fn a_book_that_is_lost_hurries_nobody() {
     let mut desk = bought_in_parts();
     desk.trade.request_exit(ExitReason::Signal);

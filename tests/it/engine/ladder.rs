@@ -176,6 +176,26 @@ fn a_deposit_that_a_person_accepted_bars_no_way_up() {
     assert_eq!(rung(&desk), Rung::DryRun, "it stands where it was thrown back to");
 }
 
+fn a_dollar_more_and_a_coin_less(said: VenueEvent) -> Option<VenueEvent> {
+    let VenueEvent::Balances { at, mut balances } = a_dollar_more(said)? else { return None };
+    balances.iter_mut().filter(|b| b.asset.as_str() == "SOL").for_each(|b| b.free -= "0.001".parse::<Qty>().unwrap());
+    Some(VenueEvent::Balances { at, balances })
+}
+
+fn only_balances(said: VenueEvent) -> Option<VenueEvent> {
+    if matches!(said, VenueEvent::Balances { .. }) { a_dollar_more_and_a_coin_less(said) } else { Some(said) }
+}
+
+#[test]
+fn a_difference_that_a_lost_fill_would_make_stays_a_fault() {
+    let mut desk = put_on(8, Rung::Smallest);
+    desk.ears = Some(only_balances);
+    desk.run_until("the halt", |d| d.session.engine.counters().halts == 1);
+    desk.run_until("no order", |d| d.session.engine.view().orders.is_empty() && d.session.venue.next_due().is_none());
+    desk.command(Command::Resume);
+    assert_eq!(last_move(&desk).2, RungReason::BalanceMismatch);
+}
+
 #[test]
 fn a_large_account_is_sized_by_what_is_allocated_of_it() {
     let mut settings = on_ladder(Mode::Live);

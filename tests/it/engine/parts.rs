@@ -111,3 +111,26 @@ fn of_two_positions_beyond_their_limit_each_keeps_a_part() {
         assert!(left <= limit && left >= least, "{symbol}: {value} became {left}, limit {limit}");
     }
 }
+
+#[test]
+fn what_leaves_anyway_is_hurried_before_another_position_is_cut() {
+    let mut desk = Desk::with(41, thin(), ModelRole::ShadowTrading);
+    let leaving = |desk: &Desk| desk.trades().into_iter().find(|trade| trade.has_patience() && trade.held().is_positive());
+    let others = |desk: &Desk| desk.trades().into_iter().filter(|t| !t.is_entering() && !t.is_leaving()).collect::<Vec<_>>();
+    desk.run_until("one that leaves in parts beside another", |desk| leaving(desk).is_some() && !others(desk).is_empty());
+    let (gone, staying) = (leaving(&desk).unwrap(), others(&desk));
+    let marks = desk.session.engine.marks();
+    let all: Money = desk.trades().iter().map(|trade| marks[&trade.symbol].notional(trade.held()).unwrap()).sum();
+    let part = marks[&gone.symbol].notional(gone.held()).unwrap();
+    let limit = LimitValue::Money(Money::from_raw(all.raw() - part.raw() / 2));
+    let order = LimitValue::Money("10".parse().unwrap());
+    for (name, value) in [(LimitName::MaxOrderNotional, order), (LimitName::MaxPositionNotional, limit), (LimitName::MaxExposure, limit)] {
+        desk.command(Command::SetLimit { name, value, confirmed: false });
+    }
+    desk.run(2);
+    for trade in staying {
+        let now = desk.trades().into_iter().find(|t| t.symbol == trade.symbol && t.decision == trade.decision);
+        assert!(now.is_none_or(|t| t.keeps().is_none() && t.exit.filled == trade.exit.filled), "{} was cut", trade.symbol);
+    }
+    assert!(desk.trades().iter().all(|trade| trade.symbol != gone.symbol || !trade.has_patience()), "it is in a hurry now");
+}
