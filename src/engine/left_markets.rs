@@ -63,11 +63,7 @@ impl Engine {
             } else {
                 "the other markets go on without it: take it out of the symbols and start again"
             };
-            self.alert(
-                Severity::Critical,
-                format!("the venue does not know the market {symbol}, or its description does not read; {next}"),
-                out,
-            );
+            self.alert(Severity::Critical, format!("the venue does not know the market {symbol}; {next}"), out);
         }
     }
 }

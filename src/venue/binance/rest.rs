@@ -110,30 +110,19 @@ impl RestClient {
         symbols.iter().map(|s| of(s).ok_or(ClientError::Contradiction { call: EXCHANGE_INFO, what })).collect()
     }
 
-    /// As `exchange_info`, of those markets that the venue knows and describes in a way that reads: any other is left out, and an error only
-    /// when none reads. The venue refuses a question about several when it does not know one of them, so that they are then asked for one
-    /// by one.
+    /// As `exchange_info`, of those markets that the venue knows: one that it does not know is left out. The venue refuses a question about
+    /// several when it does not know one of them, so that they are then asked for one by one.
     pub async fn known_markets(&self, symbols: &[Symbol], fees: FeeRates) -> Result<Vec<Instrument>, ClientError> {
-        let (mut markets, mut unknown) = (Vec::new(), 0);
-        match self.exchange_rules(symbols, fees).await {
-            Err(error) if error.is_unknown_market() && symbols.len() < 2 => unknown = symbols.len(),
-            Err(error) if error.is_unknown_market() => {
-                for symbol in symbols {
-                    match self.exchange_rules(&[*symbol], fees).await {
-                        Err(error) if error.is_unknown_market() => unknown += 1,
-                        told => markets.extend(told?.markets),
-                    }
-                }
+        match self.exchange_info(symbols, fees).await {
+            Err(error) if error.is_unknown_market() => {}
+            told => return told,
+        }
+        let mut known = Vec::with_capacity(symbols.len());
+        for symbol in symbols.iter().filter(|_| symbols.len() > 1) {
+            match self.exchange_info(&[*symbol], fees).await {
+                Err(error) if error.is_unknown_market() => {}
+                told => known.extend(told?),
             }
-            told => markets = told?.markets,
-        }
-        let of = |symbol: &Symbol| markets.iter().find(|m| m.symbol == *symbol)?.instrument.clone();
-        let known: Vec<Instrument> = symbols.iter().filter_map(of).collect();
-        if known.is_empty() && unknown < symbols.len() {
-            return Err(ClientError::Contradiction { call: EXCHANGE_INFO, what: "no market with price and lot filters" });
-        }
-        for symbol in symbols.iter().filter(|symbol| !known.iter().any(|market| market.symbol == **symbol)) {
-            tracing::warn!(%symbol, "the venue does not know this market, or its description does not read: left out");
         }
         Ok(known)
     }

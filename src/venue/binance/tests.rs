@@ -277,25 +277,3 @@ async fn a_firewall_page_is_reported_as_such() {
     let shown = error.to_string();
     assert!(shown.contains("GET /api/v3/trades") && shown.contains("403") && shown.contains("<html>"), "{shown}");
 }
-
-#[tokio::test]
-async fn a_market_whose_description_does_not_read_costs_only_itself() {
-    let filters = r#"[{"filterType":"PRICE_FILTER","minPrice":"0.01","maxPrice":"100000","tickSize":"0.01"},
-        {"filterType":"LOT_SIZE","minQty":"0.00001","maxQty":"9000","stepSize":"0.00001"}]"#;
-    let market = |symbol: &str, filters: &str| {
-        format!(r#"{{"symbol":"{symbol}","status":"TRADING","baseAsset":"BTC","quoteAsset":"USDT","filters":{filters}}}"#)
-    };
-    let told = format!(
-        r#"{{"symbols":[{},{}]}}"#,
-        market("ODDUSDT", r#"[{"filterType":"LOT_SIZE","stepSize":null}]"#),
-        market("BTCUSDT", filters)
-    );
-    let nothing = format!(r#"{{"symbols":[{}]}}"#, market("ODDUSDT", "[]"));
-    let venue = TestVenue::start(move |_, before| ok(if before.is_empty() { told.clone() } else { nothing.clone() })).await;
-    let fees = FeeRates { maker: Bps::from_bps(10), taker: Bps::from_bps(10) };
-    let (client, wanted) = (venue.client(), ["ODDUSDT", "BTCUSDT"].map(|s| s.parse().unwrap()));
-    let known = client.known_markets(&wanted, fees).await.unwrap();
-    assert_eq!(known.iter().map(|market| market.symbol.as_str()).collect::<Vec<_>>(), ["BTCUSDT"]);
-    let error = client.known_markets(&wanted, fees).await.unwrap_err();
-    assert!(matches!(error, ClientError::Contradiction { .. }), "none that reads is an answer that may change: {error}");
-}
