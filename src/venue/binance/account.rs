@@ -11,7 +11,7 @@ use super::desk::Desk;
 use super::error::ClientError;
 use super::http::backoff;
 use super::orders;
-use super::outbox::{Outbox, described};
+use super::outbox::Outbox;
 use super::owed::Owed;
 use super::rest::RestClient;
 use super::rest_account::{OpenOrders, OrdersOf, TradesOf};
@@ -201,20 +201,6 @@ impl Account {
         Ok(())
     }
 
-    /// As `try_query`, among many: what the venue will not say of one order keeps nobody from hearing of the others. That order stays alive
-    /// here, so that its rest counts against every limit; what it traded unheard, the trades and the balances will show.
-    async fn query_one_of_many(&self, id: ClientOrderId, symbol: Symbol) -> Result<(), ClientError> {
-        match self.try_query(id, symbol).await {
-            Err(error) if error.is_about_one_question() => {
-                let text = format!("order {id} ({symbol}): the venue does not say what became of it: {}", described(&error));
-                self.out.failure(error.kind(), text).await;
-                self.out.venue(VenueEvent::Unknown { id }).await;
-                Ok(())
-            }
-            told => told,
-        }
-    }
-
     async fn tell_order_with_fills(&self, order: VenueOrder) {
         self.tell_fills_or_fail(&order).await;
         self.tell(VenueEvent::Order(order)).await;
@@ -330,7 +316,7 @@ impl Account {
         }
         for (id, symbol) in expected {
             if !open.ours.iter().any(|o| o.id == id) {
-                self.query_one_of_many(id, symbol).await?;
+                self.try_query(id, symbol).await?;
             }
         }
         self.tell_missed_trades().await?;

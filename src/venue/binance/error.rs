@@ -132,17 +132,6 @@ impl ClientError {
         matches!(self, Self::Venue { code: -2026, .. })
     }
 
-    /// The venue, or what it said, stands in the way of this question alone: others may be asked and answered. Trouble with the way, the
-    /// clock, the key or a limit concerns all of them.
-    #[must_use]
-    pub fn is_about_one_question(&self) -> bool {
-        match self {
-            Self::Venue { status: 400..=402 | 404..=499, .. } => self.kind() == FailureKind::Server && !self.is_transient(),
-            Self::Body { status: 200..=299, .. } => !self.is_transient(),
-            _ => false,
-        }
-    }
-
     /// The venue does not know this market.
     #[must_use]
     pub const fn is_unknown_market(&self) -> bool {
@@ -259,22 +248,10 @@ mod tests {
     }
 
     #[test]
-    fn trouble_with_one_question_is_told_from_trouble_with_all() {
+    fn an_archived_order_is_told_from_an_unknown_one() {
         let archived = venue(400, -2026, "Order was canceled or expired with no executed qty over 90 days ago and has been archived.");
-        assert!(archived.is_archived() && !archived.is_unknown_order() && archived.is_about_one_question());
-        assert!(venue(400, -1100, "Illegal characters found in parameter.").is_about_one_question());
-        for all in [
-            venue(400, -1021, "Timestamp for this request is outside of the recvWindow."),
-            venue(401, -2015, "Invalid API-key, IP, or permissions for action."),
-            venue(429, -1003, "Too many requests."),
-            venue(400, -1007, "Timeout waiting for response from backend server."),
-            venue(503, -1008, "overloaded"),
-            body(200),
-            body(403),
-            ClientError::Lost { call: CALL, why: "the connection ended" },
-        ] {
-            assert!(!all.is_about_one_question() && !all.is_archived(), "{all}");
-        }
+        assert!(archived.is_archived() && !archived.is_unknown_order());
+        assert!(!venue(400, -2013, "Order does not exist.").is_archived());
     }
 
     #[test]

@@ -523,15 +523,6 @@ mod tests {
         assert!(told.iter().any(|e| matches!(e, VenueEvent::Order(VenueOrder { id: OURS, .. }))), "the next order is asked about");
     }
 
-    #[tokio::test]
-    async fn what_the_venue_will_not_say_of_one_order_keeps_nobody_from_hearing_of_the_others() {
-        let told = compared(-1100).await;
-        let named = |e: &VenueEvent| matches!(e, VenueEvent::Failure { message, .. } if message.contains(&OTHER.to_string()));
-        assert!(told.iter().any(named), "{told:#?}");
-        assert!(told.contains(&VenueEvent::Unknown { id: OTHER }), "it has not ended: {told:#?}");
-        assert!(told.iter().any(|e| matches!(e, VenueEvent::Order(VenueOrder { id: OURS, .. }))), "the next order is asked about");
-    }
-
     const NEW: ClientOrderId = ClientOrderId { sequence: 0x2c, ..OURS };
 
     /// A venue that takes every order, whose first user stream says this after its subscription.
