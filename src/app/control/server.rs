@@ -118,7 +118,7 @@ fn answer(line: &str, desk: &Desk) -> Answer {
         Ok(Ask::View) => Answer::View(Box::new((*(desk.view)()).clone())),
         Ok(Ask::Logs) => Answer::Logs((desk.logs)()),
         Ok(Ask::Order(command)) => {
-            tracing::info!(?command, "ordered through the socket");
+            tracing::info!("ordered through the socket: {command}");
             if (desk.command)(command) { Answer::Taken } else { Answer::Unreachable }
         }
         Err(error) => Answer::Misunderstood(error.to_string()),
