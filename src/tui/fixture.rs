@@ -56,18 +56,7 @@ pub fn trading() -> View {
             severity: Severity::Warning,
             text: "ETHUSDT: two updates missing, book fetched again".into(),
         }],
-        counters: Counters {
-            decisions: 1_204,
-            refusals: 31,
-            orders: 12,
-            fills: 9,
-            maker_fills: 7,
-            taker_fills: 2,
-            trades_closed: 4,
-            trades_won: 3,
-            episodes: 4,
-            ..Counters::default()
-        },
+        counters: counters(),
         mismatches: Vec::new(),
         exposed: ExposedView::default(),
         has_traded: true,
@@ -76,6 +65,21 @@ pub fn trading() -> View {
         limits: Vec::new(),
         halt: None,
         limit_answer: None,
+    }
+}
+
+fn counters() -> Counters {
+    Counters {
+        decisions: 1_204,
+        refusals: 31,
+        orders: 12,
+        fills: 9,
+        maker_fills: 7,
+        taker_fills: 2,
+        trades_closed: 4,
+        trades_won: 3,
+        episodes: 4,
+        ..Counters::default()
     }
 }
 
