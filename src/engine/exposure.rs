@@ -51,6 +51,7 @@ impl Engine {
 
     pub(super) fn exposed_view(&self) -> ExposedView {
         let e = self.exposed;
-        ExposedView { now: e.now, longest: e.longest, total: e.total }
+        let lasting = e.since.map_or(Span::ZERO, |since| self.now.since(since));
+        ExposedView { now: e.now, lasting, longest: e.longest, total: e.total }
     }
 }

@@ -132,7 +132,11 @@ impl Engine {
             Err(failed) if failed.is_empty() => self.alert(Severity::Info, format!("ladder: {from} is the highest rung"), out),
             Err(failed) => {
                 let names: Vec<&str> = failed.iter().map(|gate| gate.name.as_str()).collect();
-                self.alert(Severity::Warning, format!("ladder: not climbed from {from}: {}", names.join("; ")), out);
+                self.alert(
+                    Severity::Warning,
+                    format!("ladder: not climbed from {from}: gates that did not pass: {}", names.join("; ")),
+                    out,
+                );
             }
         }
     }

@@ -1,7 +1,7 @@
 //! One picture of the engine for people.
 
 use super::Engine;
-use crate::domain::{Bps, FeeRates, Price};
+use crate::domain::{Bps, FeeRates, Money, Price, Qty};
 use crate::protocol::{BookView, HealthView, OrderView, PositionView, Stream, SymbolView, TradingState, View};
 use crate::trading::execution::Cover;
 
@@ -40,6 +40,9 @@ impl Engine {
             health: self.health_view(),
             alerts: self.alerts.iter().cloned().collect(),
             exposed: self.exposed_view(),
+            has_traded: self.has_traded(),
+            dust: self.dust(),
+            remembered: self.memory.len() as u64,
             counters: self.counters.clone(),
             mismatches: if self.resume_accepts() { self.mismatches().collect() } else { Vec::new() },
             ladder: self.ladder_view(),
@@ -58,8 +61,25 @@ impl Engine {
             (true, _) => TradingState::Stopping,
             (_, true) if self.guard.is_reducing() => TradingState::Reducing { reason: self.guard.reducing_text() },
             (_, true) => TradingState::Active,
+            _ if self.met && !self.reconciled => TradingState::Reconnecting,
             _ => TradingState::Starting,
         }
+    }
+
+    /// Fees and exits are carried from run to run.
+    fn has_traded(&self) -> bool {
+        !self.fees.is_zero() || self.desks.values().any(|desk| desk.last_exit.is_some() || desk.held().is_positive())
+    }
+
+    /// What is left of trades at its mark, where it is too little to sell.
+    fn dust(&self) -> Option<Money> {
+        let left = self.desks.values().filter(|desk| desk.dust_qty.is_positive());
+        let worth = left.map(|desk| {
+            let mark = desk.mark()?;
+            let sellable = desk.instrument.as_ref().map_or(Qty::ZERO, |instrument| instrument.sellable(desk.dust_qty, mark));
+            if sellable.is_positive() { Some(Money::ZERO) } else { mark.notional(desk.dust_qty) }
+        });
+        worth.sum()
     }
 
     fn time_scale_line(&self) -> String {
@@ -77,6 +97,7 @@ impl Engine {
             .map(|(symbol, desk, trade)| {
                 let mark = desk.mark();
                 let entry_price = trade.entry.average_price();
+                let unrealised = mark.and_then(|m| trade.pnl_at(m));
                 let since = trade.opened.unwrap_or(trade.decided);
                 // What rests at the venue is what counts; before that, what is wanted.
                 let cover = Cover::of(&self.orders, *symbol, None);
@@ -86,8 +107,8 @@ impl Engine {
                     qty: trade.held(),
                     entry_price,
                     mark,
-                    unrealised: mark.and_then(|m| trade.pnl_at(m)),
-                    unrealised_bps: mark.map(|m| m.distance_bps(entry_price)),
+                    unrealised,
+                    unrealised_bps: unrealised.map(|result| result.ratio_bps(trade.entry.value)),
                     stop: guard.map_or(trade.stop, |g| g.stop),
                     target: guard.map_or(trade.target, |g| g.target),
                     opened: since,

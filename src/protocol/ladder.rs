@@ -120,6 +120,32 @@ pub struct RungChange {
     pub reason: RungReason,
 }
 
+/// How the figures of a condition read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GateUnit {
+    /// A measure: hours, bps, milliseconds, a share.
+    #[default]
+    Measure,
+    /// Whole things.
+    Count,
+    /// 1 for yes, 0 for no.
+    YesNo,
+}
+
+impl GateUnit {
+    /// The figure in words.
+    #[must_use]
+    pub fn words(self, value: f64) -> String {
+        match self {
+            Self::Measure => format!("{value:.3}"),
+            Self::Count => format!("{value:.0}"),
+            Self::YesNo if value > 0.0 => "yes".to_owned(),
+            Self::YesNo => "no".to_owned(),
+        }
+    }
+}
+
 /// One condition of a rung. `value` is `None` while it is unknown, which fails.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RungGate {
@@ -129,6 +155,8 @@ pub struct RungGate {
     pub at_most: bool,
     pub limit: f64,
     pub passed: bool,
+    #[serde(default)]
+    pub unit: GateUnit,
 }
 
 /// Where the ladder stands, for people.

@@ -26,7 +26,7 @@ pub use currency::{AccountView, FxMark};
 pub use effect::{Alert, Effect, Request, Severity};
 pub use event::{Blob, Carried, Event, Learned, ModelAdopted, ModelKind, ModelRole, Probe, RunOpened, Stamp, WarmUp};
 pub use history::{CandleSource, GapReason, GapRecord, GapState, HistoryPage, HistorySpan, Testimony, Witness};
-pub use ladder::{LadderView, Rung, RungChange, RungGate, RungReason};
+pub use ladder::{GateUnit, LadderView, Rung, RungChange, RungGate, RungReason};
 pub use limit::{Action, HaltView, LimitAnswer, LimitName, LimitState, LimitValue, LimitView, UnknownLimit};
 pub use quoting::{
     FILL_FEATURES, FillCoefficients, FillFacts, FillModelLearned, FillSampleRecord, Markouts, OrderCostRecord, ParentPurpose, PlannedQuote,

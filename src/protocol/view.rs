@@ -21,6 +21,8 @@ pub enum TradingState {
     /// Reconciling, downloading or learning: nothing opens yet.
     #[default]
     Starting,
+    /// The account was compared in this run and has to be compared again, because its stream broke: nothing opens meanwhile.
+    Reconnecting,
     Active,
     /// Only exits, until a person resumes.
     Halted {
@@ -81,6 +83,15 @@ pub struct View {
     pub mismatches: Vec<BalanceMismatch>,
     #[serde(default)]
     pub exposed: ExposedView,
+    /// Something is held, or was traded in this data file before, in whatever run.
+    #[serde(default)]
+    pub has_traded: bool,
+    /// What is held but too little to sell, in quote money; `None` while a mark is missing.
+    #[serde(default)]
+    pub dust: Option<Money>,
+    /// Episodes that are recalled from, of all runs.
+    #[serde(default)]
+    pub remembered: u64,
     /// `None` where nothing is climbed: demo, paper, backtest.
     #[serde(default)]
     pub ladder: Option<LadderView>,
@@ -101,7 +112,10 @@ pub struct View {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ExposedView {
     pub now: Money,
-    /// The longest time without a pause in which something was exposed.
+    /// How long something has been exposed without a pause; zero while nothing is.
+    #[serde(default)]
+    pub lasting: Span,
+    /// The longest such time.
     pub longest: Span,
     /// Sum of amount x seconds since the start.
     pub total: Money,
@@ -115,6 +129,7 @@ pub struct BalanceMismatch {
     pub books: Qty,
 }
 
+/// What this run did; earlier runs are not in it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Counters {
     pub events: u64,
@@ -157,7 +172,9 @@ pub struct PositionView {
     pub qty: Qty,
     pub entry_price: Price,
     pub mark: Option<Price>,
+    /// What the trade comes to at the mark: fees and what was sold already included.
     pub unrealised: Option<Money>,
+    /// The same, of what was paid for all that the trade bought.
     pub unrealised_bps: Option<Bps>,
     pub stop: Option<Price>,
     pub target: Option<Price>,

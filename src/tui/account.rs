@@ -41,8 +41,8 @@ fn figures(view: &View, theme: &Theme) -> Vec<Figure> {
         result("Net P&L", view.net_pnl),
         plain("Fees", format::money(view.fees)),
         plain("Drawdown", view.drawdown.map_or_else(unknown, |d| format::percent(d, false))),
-        plain("Trades won", format!("{} of {}", format::count(counters.trades_won), format::count(counters.trades_closed))),
-        plain("Fills", format!("{} ({} maker)", format::count(counters.fills), format::count(counters.maker_fills))),
+        plain("Won this run", format!("{} of {}", format::count(counters.trades_won), format::count(counters.trades_closed))),
+        plain("Fills this run", format!("{} ({} maker)", format::count(counters.fills), format::count(counters.maker_fills))),
     ];
     first.chain(rest).collect()
 }

@@ -56,22 +56,30 @@ pub fn trading() -> View {
             severity: Severity::Warning,
             text: "ETHUSDT: two updates missing, book fetched again".into(),
         }],
-        counters: Counters {
-            decisions: 1_204,
-            refusals: 31,
-            orders: 12,
-            fills: 9,
-            maker_fills: 7,
-            taker_fills: 2,
-            trades_closed: 4,
-            trades_won: 3,
-            ..Counters::default()
-        },
+        counters: counters(),
         mismatches: Vec::new(),
         exposed: ExposedView::default(),
+        has_traded: true,
+        dust: None,
+        remembered: 1_388,
         limits: Vec::new(),
         halt: None,
         limit_answer: None,
+    }
+}
+
+fn counters() -> Counters {
+    Counters {
+        decisions: 1_204,
+        refusals: 31,
+        orders: 12,
+        fills: 9,
+        maker_fills: 7,
+        taker_fills: 2,
+        trades_closed: 4,
+        trades_won: 3,
+        episodes: 4,
+        ..Counters::default()
     }
 }
 
@@ -201,8 +209,13 @@ pub fn wild(seed: u64) -> View {
         started: dice.time(),
         mode: [Mode::Demo, Mode::Paper, Mode::Live, Mode::Backtest][dice.below(4)],
         venue: dice.text(),
-        trading: [TradingState::Starting, TradingState::Active, TradingState::Halted { reason: dice.text() }, TradingState::Stopping]
-            [dice.below(4)]
+        trading: [
+            TradingState::Starting,
+            TradingState::Active,
+            TradingState::Halted { reason: dice.text() },
+            TradingState::Stopping,
+            TradingState::Reconnecting,
+        ][dice.below(5)]
         .clone(),
         time_scale: dice.text(),
         bar: Interval::from_secs(dice.next() as i64 >> dice.below(63)),
@@ -238,6 +251,9 @@ pub fn wild(seed: u64) -> View {
             ..HealthView::default()
         },
         alerts: (0..dice.below(50)).map(|_| Alert { at: dice.time(), severity: Severity::Critical, text: dice.text() }).collect(),
+        has_traded: dice.below(2) == 0,
+        exposed: ExposedView { now: dice.money(), lasting: dice.span(), ..ExposedView::default() },
+        remembered: dice.next(),
         mismatches: (0..dice.below(4))
             .map(|_| BalanceMismatch { asset: "BTC".parse().unwrap(), venue: dice.qty(), books: dice.qty() })
             .collect(),

@@ -12,7 +12,7 @@ mod tests {
     use super::super::state::{Screen, State};
     use super::super::theme::Theme;
     use super::super::{Scene, buffer_text, draw, snapshot_text};
-    use crate::protocol::{BalanceMismatch, HealthVerdict, LearningView, LogLine, Mode, TradingState, View};
+    use crate::protocol::{Alert, BalanceMismatch, HealthVerdict, LearningView, LogLine, Mode, TradingState, View};
 
     fn screen_text(view: &View, logs: &[LogLine], state: &State, stale: Option<Duration>, size: (u16, u16)) -> String {
         let theme = Theme::new(true);
@@ -47,6 +47,19 @@ mod tests {
         let view = fixture::trading();
         assert_screen(&snapshot_text(&view, 80, 24, Screen::Overview), include_str!("golden/overview_trading.txt"));
         assert_screen(&snapshot_text(&view, 120, 40, Screen::Overview), include_str!("golden/overview_trading_wide.txt"));
+    }
+
+    #[test]
+    fn a_lost_venue_leaves_what_is_held_in_sight() {
+        let mut view = View { mode: Mode::Live, trading: TradingState::Reconnecting, exploration_percent: None, ..fixture::trading() };
+        let health = &mut view.health;
+        (health.market_stream_up, health.user_stream_up, health.reconciled) = (false, false, false);
+        (health.verdict, health.reasons) = (HealthVerdict::Critical, vec!["market stream down for 19 s".into()]);
+        view.exposed.now = "33.16".parse().unwrap();
+        view.exposed.lasting = crate::domain::Span::from_secs(6);
+        view.alerts = vec![Alert { text: "the venue can not be reached: connection refused".into(), ..view.alerts[0].clone() }; 19];
+        assert_screen(&snapshot_text(&view, 80, 24, Screen::Overview), include_str!("golden/overview_lost.txt"));
+        assert_screen(&snapshot_text(&view, 120, 40, Screen::Overview), include_str!("golden/overview_lost_wide.txt"));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use ratatui::text::{Line, Span};
 
 use super::chart;
 use super::format;
+use super::status_bar;
 use super::text;
 use super::theme::Theme;
 use crate::protocol::{LearningView, ModelRole, TradingState, View};
@@ -31,21 +32,30 @@ impl Step {
     }
 }
 
-/// Shown until the engine may open positions; not when a model of an earlier run trades while a new one is trained.
+/// Shown until the engine may open positions; not when a model of an earlier run trades while a new one is trained, nor where something was
+/// traded before: what is held then matters more.
 #[must_use]
 pub fn wanted(view: &View) -> bool {
+    if view.has_traded || !view.positions.is_empty() {
+        return false;
+    }
     let has_model = view.models.iter().any(|m| m.role != ModelRole::Shadow);
     match view.trading {
         TradingState::Starting => true,
         TradingState::Active => !view.learning.finished && !has_model,
-        TradingState::Halted { .. } | TradingState::Stopping | TradingState::Reducing { .. } => false,
+        TradingState::Reconnecting | TradingState::Halted { .. } | TradingState::Stopping | TradingState::Reducing { .. } => false,
     }
+}
+
+/// The account's stream is up, or not needed.
+fn account_is_up(view: &View) -> bool {
+    view.health.user_stream_up || !status_bar::uses_account(view.mode)
 }
 
 /// The step that is under way; all before it are done.
 fn current(view: &View) -> Step {
     let health = &view.health;
-    let connected = health.market_stream_up && health.user_stream_up && health.reconciled;
+    let connected = health.market_stream_up && account_is_up(view) && health.reconciled;
     if !connected {
         return Step::Connect;
     }
@@ -133,7 +143,7 @@ fn explanation(view: &View, step: Step) -> String {
             let health = &view.health;
             let missing: Vec<&str> = [
                 (health.market_stream_up, "market data"),
-                (health.user_stream_up, "the account stream"),
+                (account_is_up(view), "the account stream"),
                 (health.reconciled, "a comparison of orders and balances"),
             ]
             .iter()
@@ -164,6 +174,7 @@ fn next(view: &View, step: Step) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::Mode;
 
     fn learning(stage: &str, finished: bool) -> View {
         let mut view = View { learning: LearningView { stage: stage.into(), finished, ..LearningView::default() }, ..View::default() };
@@ -187,5 +198,21 @@ mod tests {
         assert!(wanted(&View { trading: TradingState::Active, ..learning("trees", false) }));
         assert!(!wanted(&View { trading: TradingState::Active, ..learning("", true) }));
         assert!(!wanted(&View { trading: TradingState::Halted { reason: String::new() }, ..View::default() }));
+    }
+
+    #[test]
+    fn the_first_steps_do_not_come_back_once_something_was_traded() {
+        assert!(!wanted(&View { trading: TradingState::Reconnecting, ..View::default() }));
+        assert!(!wanted(&View { has_traded: true, ..View::default() }), "a box that traded in an earlier run starts again");
+        assert!(!wanted(&View { positions: super::super::fixture::trading().positions, ..View::default() }));
+    }
+
+    #[test]
+    fn on_paper_nothing_waits_for_the_account_stream() {
+        let mut view = View { mode: Mode::Paper, ..learning("", false) };
+        view.health.user_stream_up = false;
+        assert_eq!(current(&view), Step::Download);
+        view.health.reconciled = false;
+        assert_eq!(explanation(&view, current(&view)), "Connecting. Still missing: a comparison of orders and balances.");
     }
 }

@@ -203,13 +203,16 @@ fn verdict_style(verdict: Verdict, theme: &Theme) -> ratatui::style::Style {
     }
 }
 
-/// Newest first, each with its time and level; `rows_each` lines at most for one.
+/// Newest first, each with its time and level; `rows_each` lines at most for one. What was said several times in a row is said once, with
+/// its last time and how often.
 pub fn alerts(alerts: &[Alert], width: u16, rows: usize, rows_each: usize, theme: &Theme) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
-    for alert in alerts.iter().take(rows) {
+    for same in alerts.chunk_by(|a, b| a.severity == b.severity && a.text == b.text).take(rows) {
+        let Some(alert) = same.first() else { continue };
+        let times = if same.len() > 1 { format!("x{} ", same.len()) } else { String::new() };
         let word = severity_word(alert.severity);
         let indent = 8 + 1 + 4 + 1;
-        let mut wrapped = text::wrap(&alert.text, usize::from(width).saturating_sub(indent), rows_each).into_iter();
+        let mut wrapped = text::wrap(&format!("{times}{}", alert.text), usize::from(width).saturating_sub(indent), rows_each).into_iter();
         lines.push(Line::from(vec![
             Span::styled(format!("{} ", format::clock(alert.at)), theme.dim),
             Span::styled(format!("{word} "), theme.severity(alert.severity)),
@@ -243,6 +246,15 @@ mod tests {
         decision.verdict = Verdict::Refused(Refusal::WarmingUp { have: 20, need: 60 });
         decision.reasons = vec!["features are not ready: 20 of 60 candles".into(), "regime unknown".into()];
         assert_eq!(reasons(&decision), "features are not ready: 20 of 60 candles; regime unknown");
+    }
+
+    #[test]
+    fn what_is_said_again_and_again_takes_one_line() {
+        let first = fixture::trading().alerts[0].clone();
+        let other = Alert { text: "connection refused".into(), ..first.clone() };
+        let said = [vec![other; 19], vec![first]].concat();
+        let lines: Vec<String> = alerts(&said, 80, 9, 1, &Theme::new(false)).iter().map(ToString::to_string).collect();
+        assert_eq!(lines, ["23:54:01 WARN x19 connection refused", "23:54:01 WARN ETHUSDT: two updates missing, book fetched again"]);
     }
 
     #[test]

@@ -162,7 +162,7 @@ fn positions_orders_decisions(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
         text::put_all(buf, inner, lists::orders(view, inner.width, usize::from(inner.height - 1), theme));
     }
     let counters = &view.counters;
-    let note = format!("  {}, {} refused", format::count(counters.decisions), format::count(counters.refusals));
+    let note = format!("  {} this run, {} refused", format::count(counters.decisions), format::count(counters.refusals));
     let line = Line::from(vec![Span::styled("Decisions", theme.strong), Span::styled(note, theme.dim)]);
     let inner = text::panel(buf, rest, &line, theme);
     if view.decisions.is_empty() {
@@ -178,7 +178,7 @@ fn wide_side(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
         ("Health", side::health(view, area.width, theme)),
         ("Models", side::models(view, area.width, theme)),
         ("Learning", side::learning(view, area.width, theme)),
-        ("Activity", side::activity(view, area.width, theme)),
+        ("This run", side::activity(view, area.width, theme)),
     ];
     for (name, lines) in sections {
         if lines.is_empty() || rest.height < 2 {

@@ -9,21 +9,22 @@ use super::status_bar;
 use super::text;
 use super::theme::Theme;
 use crate::domain::Span as Length;
-use crate::protocol::{LimitState, ModelKind, ModelRole, ModelView, View};
+use crate::protocol::{LimitName, LimitState, LimitView, ModelKind, ModelRole, ModelView, View};
 
-/// Verdict first, then its reasons, then the measurements that it stands on.
+/// What is exposed for less long is about to be guarded.
+const UNGUARDED_FOR: Length = Length::from_secs(1);
+
+/// Verdict first, then what stands unguarded, the reasons, and the measurements that it stands on.
 pub fn health(view: &View, width: u16, theme: &Theme) -> Vec<Line<'static>> {
     let health = &view.health;
     let width = usize::from(width);
     let (verdict, style) = status_bar::health_words(view, theme);
     let mut lines = vec![Line::styled(verdict, style)];
+    lines.extend(unguarded(view, width, theme));
     for reason in health.reasons.iter().take(6) {
         lines.extend(text::wrap(reason, width.saturating_sub(2), 2).into_iter().map(|l| Line::from(format!("  {l}"))));
     }
-    let link = |up: bool| if up { "up" } else { "DOWN" };
-    let links_style = if health.market_stream_up && health.user_stream_up { theme.plain } else { theme.warn };
-    let links = format!("market {}, account {}", link(health.market_stream_up), link(health.user_stream_up));
-    lines.push(fact("streams", links, links_style, width, theme));
+    lines.push(streams(view, width, theme));
     lines.push(fact("feed age", ages(view), theme.plain, width, theme));
     let clock = match (health.clock_offset, health.round_trip) {
         (Some(offset), Some(trip)) => format!("{}, round trip {}", format::offset(offset), unsigned(trip)),
@@ -36,6 +37,9 @@ pub fn health(view: &View, width: u16, theme: &Theme) -> Vec<Line<'static>> {
     let (words, style) = limits(view, theme);
     if !words.is_empty() {
         lines.push(fact("limits", words, style, width, theme));
+    }
+    if paused(view).next().is_some() {
+        lines.push(fact("pause", "after an exit: no entry in that market yet".to_owned(), theme.plain, width, theme));
     }
     let writes = if health.store_pending == 0 { "all on disk".to_owned() } else { format!("{} writes waiting", health.store_pending) };
     lines.push(fact("data file", writes, theme.plain, width, theme));
@@ -53,9 +57,33 @@ pub fn health(view: &View, width: u16, theme: &Theme) -> Vec<Line<'static>> {
     lines
 }
 
+/// What is held and no stop at the venue guards, unless it is for a moment only, as between an exit's cancel and its sale.
+fn unguarded(view: &View, width: usize, theme: &Theme) -> Option<Line<'static>> {
+    let exposed = &view.exposed;
+    if !exposed.now.is_positive() || exposed.lasting < UNGUARDED_FOR {
+        return None;
+    }
+    let words = format!("{} {} for {}", format::money(exposed.now), text::clean(&view.quote_asset), format::age(exposed.lasting));
+    Some(fact("unguarded", words, theme.warn, width, theme))
+}
+
+fn streams(view: &View, width: usize, theme: &Theme) -> Line<'static> {
+    let health = &view.health;
+    let link = |up: bool| if up { "up" } else { "DOWN" };
+    let needed = status_bar::uses_account(view.mode);
+    let account = if needed { link(health.user_stream_up) } else { "not used (paper)" };
+    let style = if health.market_stream_up && (health.user_stream_up || !needed) { theme.plain } else { theme.warn };
+    fact("streams", format!("market {}, account {account}", link(health.market_stream_up)), style, width, theme)
+}
+
+/// The wait of a market after an exit: part of every trade, not a limit that was reached.
+fn paused(view: &View) -> impl Iterator<Item = &LimitView> {
+    view.limits.iter().filter(|limit| limit.name == LimitName::CoolDownMs && limit.state == LimitState::Tripped)
+}
+
 /// The limits that act or are near, those that act first; nothing while all are far.
 fn limits(view: &View, theme: &Theme) -> (String, Style) {
-    let of = |state: LimitState| view.limits.iter().filter(move |limit| limit.state == state);
+    let of = |state: LimitState| view.limits.iter().filter(move |l| l.state == state && l.name != LimitName::CoolDownMs);
     let near = of(LimitState::Near).map(|limit| format!("{} {:.0} %", limit.name, limit.used_percent.unwrap_or_default()));
     let words: Vec<String> = of(LimitState::Tripped).map(|limit| format!("{} TRIPPED", limit.name)).chain(near).collect();
     (words.join(", "), if of(LimitState::Tripped).next().is_some() { theme.danger } else { theme.warn })
@@ -126,7 +154,7 @@ pub fn learning(view: &View, width: u16, theme: &Theme) -> Vec<Line<'static>> {
     vec![guide::gauge(learning, width, theme)]
 }
 
-/// What was done so far, in counts.
+/// What this run did so far, in counts; what memory holds is of all runs.
 pub fn activity(view: &View, width: u16, theme: &Theme) -> Vec<Line<'static>> {
     let c = &view.counters;
     let width = usize::from(width);
@@ -135,7 +163,7 @@ pub fn activity(view: &View, width: u16, theme: &Theme) -> Vec<Line<'static>> {
         fact("decisions", format!("{}, {} refused", n(c.decisions), n(c.refusals)), theme.plain, width, theme),
         fact("orders", format!("{}, {} refused by venue", n(c.orders), n(c.venue_refusals)), theme.plain, width, theme),
         fact("fills", format!("{}: {} maker, {} taker", n(c.fills), n(c.maker_fills), n(c.taker_fills)), theme.plain, width, theme),
-        fact("memory", format!("{} episodes", n(c.episodes)), theme.plain, width, theme),
+        fact("memory", format!("{} episodes, {} of this run", n(view.remembered), n(c.episodes)), theme.plain, width, theme),
         fact("market", format!("{} candles, {} gaps", n(c.candles), n(c.gaps)), theme.plain, width, theme),
         fact("running", format!("{}, {} events", format::age(view.at.since(view.started)), n(c.events)), theme.plain, width, theme),
     ]
@@ -145,7 +173,7 @@ pub fn activity(view: &View, width: u16, theme: &Theme) -> Vec<Line<'static>> {
 mod tests {
     use super::super::fixture;
     use super::*;
-    use crate::protocol::{Action, LimitName, LimitView};
+    use crate::protocol::{Action, HealthVerdict, Mode};
 
     fn words(lines: &[Line<'_>]) -> Vec<String> {
         lines.iter().map(ToString::to_string).collect()
@@ -179,6 +207,45 @@ mod tests {
         view.limits.push(limit(LimitName::MaxExposure, LimitState::Near, 85.0));
         view.limits.push(limit(LimitName::MaxHeatBps, LimitState::Tripped, 120.0));
         assert_eq!(shown(&view).as_deref(), Some("limits    max_heat_bps TRIPPED, max_exposure 85 %"));
+        view.limits = vec![limit(LimitName::CoolDownMs, LimitState::Tripped, 0.0)];
+        assert_eq!(shown(&view), None, "the wait after an exit is no alarm");
+        let lines = words(&health(&view, 60, &Theme::new(false)));
+        assert!(lines.contains(&"pause     after an exit: no entry in that market yet".to_owned()), "{lines:?}");
+    }
+
+    #[test]
+    fn what_stands_unguarded_for_longer_than_a_moment_is_a_warning() {
+        let theme = Theme::new(true);
+        let mut view = View { quote_asset: "USDT".into(), ..View::default() };
+        view.exposed.now = "33.16".parse().unwrap();
+        let shown = |view: &View| health(view, 60, &theme).into_iter().find(|line| line.to_string().starts_with("unguarded"));
+        view.exposed.lasting = Length::from_millis(900);
+        assert_eq!(shown(&view), None);
+        view.exposed.lasting = Length::from_secs(6);
+        let line = shown(&view).unwrap();
+        assert_eq!((line.to_string().as_str(), line.spans[1].style), ("unguarded 33.16 USDT for 6.0 s", theme.warn));
+        view.exposed.now = crate::domain::Money::ZERO;
+        assert_eq!(shown(&view), None);
+    }
+
+    #[test]
+    fn an_account_that_paper_does_not_use_is_not_called_down() {
+        let mut view = View { mode: Mode::Paper, ..fixture::trading() };
+        view.health.user_stream_up = false;
+        view.health.verdict = HealthVerdict::Healthy;
+        let shown =
+            |view: &View| words(&health(view, 60, &Theme::new(false))).into_iter().find(|line| line.starts_with("streams")).unwrap();
+        assert_eq!(shown(&view), "streams   market up, account not used (paper)");
+        view.mode = Mode::Live;
+        assert_eq!(shown(&view), "streams   market up, account DOWN");
+    }
+
+    #[test]
+    fn counts_of_this_run_stand_apart_from_what_memory_holds() {
+        let mut view = View { remembered: 1_204, ..View::default() };
+        view.counters.episodes = 3;
+        let lines = words(&activity(&view, 60, &Theme::new(false)));
+        assert!(lines.contains(&"memory    1,204 episodes, 3 of this run".to_owned()), "{lines:?}");
     }
 
     #[test]

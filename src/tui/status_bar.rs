@@ -25,6 +25,12 @@ pub fn money_words(mode: Mode) -> &'static str {
     }
 }
 
+/// Whether a stream of the venue's account is listened to: on paper orders are matched here.
+#[must_use]
+pub fn uses_account(mode: Mode) -> bool {
+    mode != Mode::Paper
+}
+
 #[must_use]
 pub fn mode_word(mode: Mode) -> String {
     mode.to_string().to_uppercase()
@@ -35,6 +41,7 @@ pub fn mode_word(mode: Mode) -> String {
 pub fn trading_words(state: &TradingState) -> &'static str {
     match state {
         TradingState::Starting => "\u{25cb} STARTING",
+        TradingState::Reconnecting => "\u{25cb} RECONNECTING",
         TradingState::Active => "\u{25cf} ACTIVE",
         TradingState::Halted { .. } => "\u{25a0} HALTED",
         TradingState::Stopping => "\u{25bc} STOPPING",

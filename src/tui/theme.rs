@@ -71,7 +71,7 @@ impl Theme {
             TradingState::Active => self.up.add_modifier(Modifier::BOLD),
             TradingState::Starting => self.accent.add_modifier(Modifier::BOLD),
             TradingState::Halted { .. } => self.danger,
-            TradingState::Stopping | TradingState::Reducing { .. } => self.warn,
+            TradingState::Reconnecting | TradingState::Stopping | TradingState::Reducing { .. } => self.warn,
         }
     }
 

@@ -12,7 +12,7 @@ use crate::app::clock;
 use crate::app::failure::{ExitKind, Failure, Outcome};
 use crate::app::output::table;
 use crate::app::run::ladder::stored;
-use crate::protocol::{Command, LadderView, Rung, RungGate, View};
+use crate::protocol::{Command, GateUnit, LadderView, Rung, RungGate, View};
 use crate::trading::risk::Ladder;
 
 const TAKEN_WITHIN: Duration = Duration::from_secs(5);
@@ -71,7 +71,7 @@ fn climb(context: &Context) -> Outcome {
         let names: Vec<&str> = failed.iter().map(|gate| gate.name.as_str()).collect();
         let names = names.join("; ");
         context.out.answer(&before, || text(&before))?;
-        return Err(Failure::refused(format!("not climbed to {next}: {names}")));
+        return Err(Failure::refused(format!("not climbed to {next}; gates that did not pass: {names}")));
     }
     line.order(Command::Climb)?;
     moved(context, &mut line, next, &format!("not climbed to {next}: see huracan ladder"))
@@ -107,8 +107,8 @@ pub fn line(view: &View) -> Option<String> {
     let ladder = view.ladder.as_ref()?;
     let restart = if ladder.restart_needed { "; start the box again to go on there" } else { "" };
     let next = ladder.next.map_or_else(String::new, |next| {
-        let open = ladder.gates.iter().filter(|gate| !gate.passed).count();
-        format!("; {next} next, {open} of {} gates open", ladder.gates.len())
+        let passed = ladder.gates.iter().filter(|gate| gate.passed).count();
+        format!("; {next} next, {passed} of {} gates passed", ladder.gates.len())
     });
     Some(format!("ladder: {}, it {}{restart}{next}", ladder.rung, ladder.rung.meaning()))
 }
@@ -124,11 +124,7 @@ fn text(standing: &Standing) -> String {
     }
     if let Some(next) = ladder.next {
         let mut rows = vec![[format!("to {next}"), "now".into(), "limit".into(), String::new()].to_vec()];
-        rows.extend(ladder.gates.iter().map(|gate| {
-            let value = gate.value.map_or_else(|| "unknown".to_owned(), |value| format!("{value:.3}"));
-            let limit = format!("{} {}", if gate.at_most { "at most" } else { "at least" }, gate.limit);
-            vec![gate.name.clone(), value, limit, if gate.passed { "pass" } else { "FAIL" }.to_owned()]
-        }));
+        rows.extend(ladder.gates.iter().map(gate_row));
         lines.push(table(&rows));
     }
     if !ladder.changes.is_empty() {
@@ -138,4 +134,51 @@ fn text(standing: &Standing) -> String {
         lines.push(table(&rows));
     }
     lines.join("\n")
+}
+
+/// A condition: what it is, how it stands, what it has to be, and whether that is so.
+fn gate_row(gate: &RungGate) -> Vec<String> {
+    let value = gate.value.map_or_else(|| "unknown".to_owned(), |value| gate.unit.words(value));
+    let limit = match (gate.unit, gate.at_most) {
+        (GateUnit::YesNo, _) => gate.unit.words(gate.limit),
+        (_, true) => format!("at most {}", gate.limit),
+        (_, false) => format!("at least {}", gate.limit),
+    };
+    vec![gate.name.clone(), value, limit, if gate.passed { "pass" } else { "FAIL" }.to_owned()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Money, Timestamp};
+
+    fn gate(name: &str, value: f64, limit: f64, at_most: bool, unit: GateUnit) -> RungGate {
+        let passed = if at_most { value <= limit } else { value >= limit };
+        RungGate { name: name.to_owned(), value: Some(value), at_most, limit, passed, unit }
+    }
+
+    #[test]
+    fn gates_read_as_what_has_to_be_so_and_those_that_passed_are_counted() {
+        let gates = vec![
+            gate("trading not halted", 0.0, 1.0, false, GateUnit::YesNo),
+            gate("books with a gap now", 0.0, 0.0, true, GateUnit::Count),
+            gate("hours of market data", 1.5, 24.0, false, GateUnit::Measure),
+        ];
+        let rows: Vec<String> = gates.iter().map(|gate| gate_row(gate).join("|")).collect();
+        assert_eq!(
+            rows,
+            ["trading not halted|no|yes|FAIL", "books with a gap now|0|at most 0|pass", "hours of market data|1.500|at least 24|FAIL"]
+        );
+        let ladder = LadderView {
+            rung: Rung::DataOnly,
+            since: Timestamp::EPOCH,
+            allocated_capital: Money::ZERO,
+            restart_needed: false,
+            next: Some(Rung::Paper),
+            gates,
+            changes: Vec::new(),
+        };
+        let said = line(&View { ladder: Some(ladder), ..View::default() }).unwrap();
+        assert!(said.ends_with("; paper next, 1 of 3 gates passed"), "{said}");
+    }
 }

@@ -1,7 +1,7 @@
 //! How the running box stands, as text: state, halt, limits, positions, orders.
 
 use crate::app::output::table;
-use crate::domain::{Money, Span};
+use crate::domain::{Money, Qty, Span};
 use crate::protocol::{HaltView, LimitView, TradingState, View};
 
 /// What `huracan status` prints.
@@ -39,6 +39,11 @@ pub fn status_text(view: &View) -> String {
     if view.exposed.longest > Span::ZERO {
         let (now, longest) = (view.exposed.now, view.exposed.longest.millis());
         lines.push(format!("without a stop at the exchange: {now:.2} now, at most {longest} ms in a row since the start"));
+    }
+    // Less than a hundredth of the quote coin is not worth a line.
+    let cent = Money::from_quote(Qty::from_raw(1_000_000));
+    if let Some(dust) = view.dust.filter(|dust| *dust >= cent) {
+        lines.push(format!("dust {dust:.2} {}: too little to sell", view.quote_asset));
     }
     if !view.orders.is_empty() {
         let mut rows = vec![["order", "symbol", "side", "quantity", "price", "filled", "state"].map(str::to_owned).to_vec()];
@@ -80,12 +85,13 @@ pub fn limits_text(limits: &[LimitView]) -> String {
 /// How far a halt has come, in one line.
 fn halt_text(halt: &HaltView) -> String {
     let ack = halt.last_ack.map(|at| at.since(halt.asked).millis());
+    let entries = if halt.cancelled == 1 { "1 entry".to_owned() } else { format!("{} entries", halt.cancelled) };
     let ended = match (halt.outstanding, ack) {
-        (0, Some(ms)) => format!("the venue's last word came after {ms} ms"),
-        (0, None) => "nothing was open".to_owned(),
-        (left, _) => format!("{left} still open at the venue"),
+        (0, Some(ms)) => format!("{entries} ended, the venue's last word came after {ms} ms"),
+        (0, None) => "no entry was open".to_owned(),
+        (left, _) => format!("{entries} ended, {left} still open at the venue"),
     };
-    format!("halted since {}: {} entries ended, {ended}", halt.asked, halt.cancelled)
+    format!("halted since {}: {ended}", halt.asked)
 }
 
 #[cfg(test)]
@@ -122,5 +128,17 @@ mod tests {
         assert!(halt_text(&halt).ends_with("0 entries ended, 2 still open at the venue"));
         halt = HaltView { cancelled: 2, outstanding: 0, last_ack: Some(Timestamp::from_millis(340)), ..halt };
         assert!(halt_text(&halt).ends_with("2 entries ended, the venue's last word came after 340 ms"));
+        halt = HaltView { cancelled: 0, outstanding: 0, last_ack: None, ..halt };
+        assert!(halt_text(&halt).ends_with(": no entry was open"));
+    }
+
+    #[test]
+    fn what_is_too_little_to_sell_is_named() {
+        let said = |dust: Option<&str>| {
+            let dust = dust.map(|amount| amount.parse().unwrap());
+            status_text(&View { dust, quote_asset: "USDT".into(), ..View::default() })
+        };
+        assert!(said(Some("1.9")).lines().any(|line| line == "dust 1.90 USDT: too little to sell"));
+        assert!(!said(Some("0.009")).contains("dust") && !said(None).contains("dust"));
     }
 }

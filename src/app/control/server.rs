@@ -117,7 +117,7 @@ fn answer(line: &str, desk: &Desk) -> Answer {
         Ok(Ask::View) => Answer::View(Box::new((*(desk.view)()).clone())),
         Ok(Ask::Logs) => Answer::Logs((desk.logs)()),
         Ok(Ask::Order(command)) => {
-            tracing::info!(?command, "ordered through the socket");
+            tracing::info!("ordered through the socket: {command}");
             match (desk.command)(command) {
                 Ok(()) => Answer::Taken,
                 Err(NotSent::Unreachable) => Answer::Unreachable,

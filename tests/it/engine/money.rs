@@ -1,6 +1,6 @@
 //! The same money counted three ways, to the last unit.
 
-use huracan::domain::{Bps, FeeRates, Instrument, MarketUpdate, Money, Qty, Side};
+use huracan::domain::{Bps, FeeRates, Instrument, MarketUpdate, Money, Qty, Side, Span};
 use huracan::engine::Settings;
 use huracan::protocol::{Command, Event, ModelRole, Record, Refusal, Severity, VenueEvent, VenueFill, Verdict};
 
@@ -37,6 +37,26 @@ fn three_ways_to_count_the_same_money() {
 }
 
 #[test]
+fn a_position_s_result_reads_the_same_in_money_and_in_bps() {
+    let mut desk = Desk::ready(12);
+    let (mut looked, mut fees_decide) = (0, 0);
+    for _ in 0..120 {
+        desk.run(1);
+        let view = desk.session.engine.view();
+        for position in &view.positions {
+            let (Some(result), Some(bps)) = (position.unrealised, position.unrealised_bps) else { continue };
+            let trade = desk.session.engine.snapshot().trades.into_iter().find(|trade| trade.symbol == position.symbol).unwrap();
+            assert_eq!(bps, result.ratio_bps(trade.entry.value));
+            assert!(bps.to_f64() == 0.0 || (bps > Bps::ZERO) == result.is_positive(), "{result} and {bps} bps");
+            looked += 1;
+            fees_decide += usize::from(position.mark.unwrap() > position.entry_price && !result.is_positive());
+        }
+        assert!(view.exposed.now.is_positive() || view.exposed.lasting == Span::ZERO, "{:?}", view.exposed);
+    }
+    assert!(looked > 50 && fees_decide > 0, "{looked} positions, in {fees_decide} the fees took the gain");
+}
+
+#[test]
 fn what_can_not_be_sold_for_its_size_was_not_missed() {
     let mut desk = Desk::with(11, settings(), ModelRole::Champion);
     desk.run(240);
@@ -46,6 +66,10 @@ fn what_can_not_be_sold_for_its_size_was_not_missed() {
     desk.run(2);
     let dust = desk.session.engine.snapshot().desks.iter().any(|(_, dust, ..)| !dust.is_zero());
     assert!(dust, "without dust this proves nothing");
+    let (view, minimum) = (desk.session.engine.view(), desk.flow.config().symbols[0].instrument.min_notional);
+    let named = view.dust.unwrap();
+    assert!(view.positions.is_empty() && named.is_positive() && named < minimum + minimum + minimum, "{named} of dust");
+    assert!(view.remembered >= view.counters.trades_closed, "{} episodes", view.remembered);
     let sales: Vec<_> = desk
         .records()
         .into_iter()

@@ -137,6 +137,7 @@ fn a_clock_that_moved_opens_nothing() {
 #[test]
 fn nothing_opens_while_the_user_stream_is_down_nor_before_the_account_is_compared() {
     let mut desk = Desk::ready(28);
+    assert!(!desk.session.engine.view().has_traded);
     desk.run_until("trades", |d| d.session.engine.counters().fills > 3);
     let link = |up| Event::Venue(VenueEvent::Link { stream: Stream::User, up });
     desk.apply(link(false));
@@ -151,7 +152,8 @@ fn nothing_opens_while_the_user_stream_is_down_nor_before_the_account_is_compare
     assert_eq!(desk.openings().len(), openings, "what was missed is not known yet");
     let refused = refusals(&desk.decisions()[decisions..]);
     assert!(refused.contains(&Refusal::NotReconciled), "{refused:?}");
-    assert_eq!(desk.session.engine.view().trading, TradingState::Starting, "and the screen says so");
+    assert_eq!(desk.session.engine.view().trading, TradingState::Reconnecting, "and the screen says so");
+    assert!(desk.session.engine.view().has_traded, "this is not a first start");
     desk.reconcile();
     assert!(desk.session.engine.may_open());
     desk.run_until("an opening", |d| d.openings().len() > openings);

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Evidence, Limits, RungTrade};
 use crate::domain::{Bps, Money, Qty, Span, Timestamp};
-use crate::protocol::{Rung, RungChange, RungGate, RungReason};
+use crate::protocol::{GateUnit, Rung, RungChange, RungGate, RungReason};
 
 const DAY: Span = Span::from_secs(86_400);
 const WEEK: Span = Span::from_secs(7 * 86_400);
@@ -74,14 +74,27 @@ struct Gate {
     measure: Measure,
     at_most: bool,
     limit: Limit,
+    unit: GateUnit,
 }
 
 const fn least(rungs: &'static [Rung], name: &'static str, measure: Measure, limit: Limit) -> Gate {
-    Gate { rungs, name, measure, at_most: false, limit }
+    Gate { rungs, name, measure, at_most: false, limit, unit: GateUnit::Measure }
 }
 
 const fn most(rungs: &'static [Rung], name: &'static str, measure: Measure, limit: Limit) -> Gate {
-    Gate { rungs, name, measure, at_most: true, limit }
+    Gate { rungs, name, measure, at_most: true, limit, unit: GateUnit::Measure }
+}
+
+impl Gate {
+    /// It counts whole things.
+    const fn counted(self) -> Self {
+        Self { unit: GateUnit::Count, ..self }
+    }
+
+    /// It asks whether something is so.
+    const fn asked(self) -> Self {
+        Self { unit: GateUnit::YesNo, ..self }
+    }
 }
 
 const ANY: &[Rung] = &Rung::ALL;
@@ -94,20 +107,20 @@ const VENUE: &[Rung] = &[Rung::Smallest, Rung::Tenth, Rung::Half, Rung::Full];
 
 /// The entry test of every rung.
 const GATES: &[Gate] = &[
-    most(ANY, "trading is halted", |e, _| Some(f64::from(u8::from(e.halted))), |_| 0.0),
+    least(ANY, "trading not halted", |e, _| Some(f64::from(u8::from(!e.halted))), |_| 1.0).asked(),
     least(PAPER, "hours of market data", |e, _| Some(hours(e.watched)), |r| r.data_hours),
     least(PAPER, "share of the time with valid books", |e, _| e.valid_share(), |r| r.book_valid_share),
-    most(PAPER, "books with a gap now", |e, _| Some(f64::from(e.broken_books)), |_| 0.0),
+    most(PAPER, "books with a gap now", |e, _| Some(f64::from(e.broken_books)), |_| 0.0).counted(),
     most(PAPER, "clock drift, ms", |e, _| e.clock_drift.map(|d| d.abs().nanos() as f64 / 1e6), |r| r.clock_drift_ms),
-    least(DRY_RUN, "paper trades closed", |e, t| Some(e.recent(t).count() as f64), |r| f64::from(r.paper_trades)),
+    least(DRY_RUN, "paper trades closed", |e, t| Some(e.recent(t).count() as f64), |r| f64::from(r.paper_trades)).counted(),
     least(DRY_RUN, "mean net of the paper trades, bps", |e, t| mean(e.recent(t).map(|trade| trade.net_bps)), |r| r.paper_net_bps),
-    most(DRY_RUN, "mismatches and overfills", |_, t| Some(t.accounting_faults()), |_| 0.0),
-    least(SMALLEST, "test orders taken in a row", |e, _| Some(f64::from(e.tests_in_row)), |r| f64::from(r.test_orders)),
-    most(SMALLEST, "test orders refused by filters in a day", |e, t| Some(e.refused_in_a_day(t.now)), |_| 0.0),
-    most(VENUE, "assets on which venue and books differ", |e, _| e.mismatches.map(f64::from), |_| 0.0),
-    least(SHARES, "live trades closed", |e, _| Some(e.trades.len() as f64), |r| f64::from(r.live_trades)),
+    most(DRY_RUN, "mismatches and overfills", |_, t| Some(t.accounting_faults()), |_| 0.0).counted(),
+    least(SMALLEST, "test orders taken in a row", |e, _| Some(f64::from(e.tests_in_row)), |r| f64::from(r.test_orders)).counted(),
+    most(SMALLEST, "test orders refused by filters in a day", |e, t| Some(e.refused_in_a_day(t.now)), |_| 0.0).counted(),
+    most(VENUE, "assets on which venue and books differ", |e, _| e.mismatches.map(f64::from), |_| 0.0).counted(),
+    least(SHARES, "live trades closed", |e, _| Some(e.trades.len() as f64), |r| f64::from(r.live_trades)).counted(),
     most(SHARES, "mean slippage of the live trades, bps", |e, _| mean(e.trades.iter().map(|t| t.slippage_bps)), |r| r.slippage_bps),
-    most(SHARES, "positions unprotected for too long, in a week", |_, t| Some(t.unprotected()), |_| 0.0),
+    most(SHARES, "positions unprotected for too long, in a week", |_, t| Some(t.unprotected()), |_| 0.0).counted(),
     most(LARGE, "deepest drawdown, share of its limit", |e, t| e.drawdown_share(t.limits), |r| r.drawdown_share),
 ];
 
@@ -118,7 +131,7 @@ pub(super) fn judge(rung: Rung, evidence: &Evidence, test: &Test) -> Vec<RungGat
         .map(|gate| {
             let (value, limit) = ((gate.measure)(evidence, test), (gate.limit)(test.rules));
             let passed = value.is_some_and(|value| if gate.at_most { value <= limit } else { value >= limit });
-            RungGate { name: gate.name.to_owned(), value, at_most: gate.at_most, limit, passed }
+            RungGate { name: gate.name.to_owned(), value, at_most: gate.at_most, limit, passed, unit: gate.unit }
         })
         .collect()
 }

@@ -65,8 +65,8 @@ const UNPROTECTED: &str = "positions unprotected for too long, in a week";
 
 /// (rung, gate, what makes it fail).
 const SPOILT: &[(Rung, &str, Spoil)] = &[
-    (Rung::Paper, "trading is halted", |l| see(l, Sight { halted: true, ..sight() })),
-    (Rung::Full, "trading is halted", |l| see(l, Sight { halted: true, ..sight() })),
+    (Rung::Paper, "trading not halted", |l| see(l, Sight { halted: true, ..sight() })),
+    (Rung::Full, "trading not halted", |l| see(l, Sight { halted: true, ..sight() })),
     (Rung::Paper, "hours of market data", |l| l.evidence.watched = Span::from_secs(24 * 3_600 - 1)),
     (Rung::Paper, "share of the time with valid books", |l| l.evidence.valid = Span::from_secs(24 * 3_600)),
     (Rung::Paper, "share of the time with valid books", |l| (l.evidence.valid, l.evidence.watched) = (Span::ZERO, Span::ZERO)),
