@@ -23,7 +23,7 @@ impl Trade {
         if let Some(step) = self.drive_reduction(scene, cover) {
             return step;
         }
-        if let Some(step) = self.guard(scene, cover) {
+        if let Some(step) = self.guard(scene, cover).filter(|step| *step != Step::Wait || rests.is_none()) {
             return step;
         }
         let sellable = scene.instrument.tradable(self.held(), self.stop.unwrap_or_default());

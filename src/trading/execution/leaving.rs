@@ -69,16 +69,21 @@ impl Trade {
                 return Step::Replace { old: guard.by, qty };
             }
         }
-        if sellable.is_positive() {
-            return if ready { Step::SellNow { qty: sellable } } else { self.guard_meanwhile(scene, cover, sellable) };
-        }
-        // Too little to sell and nothing on its way.
-        let over = cover.guards.is_empty() && !scene.instrument.tradable(held, price).is_positive();
-        match rests {
-            Some(buy) if over => Step::Cancel(buy),
-            _ if over && !buys => Step::Close { reason },
-            _ => Step::Wait,
-        }
+        // Too little to sell and nothing on its way: over, unless something may still be bought.
+        let over = cover.guards.is_empty() && !scene.instrument.tradable(held, price).is_positive() && !buys;
+        let step = match (sellable.is_positive(), ready) {
+            (true, true) => Step::SellNow { qty: sellable },
+            (true, false) => self.guard_meanwhile(scene, cover, sellable),
+            (false, _) => {
+                if over {
+                    Step::Close { reason }
+                } else {
+                    Step::Wait
+                }
+            }
+        };
+        // A cancel that was refused is tried again whenever there is nothing else to do.
+        rests.filter(|_| step == Step::Wait).map_or(step, Step::Cancel)
     }
 
     /// Whether guards are sold one after another, with time for the book to fill up in between.

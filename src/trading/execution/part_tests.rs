@@ -255,4 +255,17 @@ fn a_buy_whose_cancel_is_refused_is_cancelled_again_and_holds_up_nothing() {
     entering.see(10, "100").cancel_refused(1, 20).accepted(&[id(1)], 20);
     entering.see(30, "100");
     assert_eq!(entering.steps[1..], ["10 cancel 1", "30 exit 5 0.4"]);
+    // Nor does a sale that is refused hold up the cancel.
+    entering.trade.exit_refused(Purpose::Exit);
+    entering.canceled(5, 40).see(600, "100");
+    assert_eq!(entering.steps[3..], ["600 cancel 1"]);
+    let mut guarding = Desk::new();
+    guarding.see(0, "100").fill(1, "0.4", "100").trade.hold_at_most("0.4".parse().unwrap());
+    guarding.see(10, "100").cancel_refused(1, 20).accepted(&[id(1)], 20);
+    guarding.see(30, "100");
+    for _ in 0..3 {
+        guarding.trade.exit_refused(Purpose::Target);
+    }
+    guarding.canceled(5, 40).see(600, "100");
+    assert_eq!(guarding.steps[1..], ["10 cancel 1", "30 target 5 0.4 @ 101 / 99.5", "600 cancel 1"], "nor a guard that is refused");
 }
