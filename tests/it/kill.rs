@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use huracan::domain::{Asset, OrderId, Qty, Symbol, TradeId};
+use huracan::domain::{Asset, OrderId, Qty, Span, Symbol, Timestamp, TradeId};
 use huracan::engine::Snapshot;
 use huracan::protocol::Mode;
 use huracan::store::Store;
@@ -28,19 +28,24 @@ fn trader(folder: &Path, exchange: &ExchangeProcess, length: &str) -> Command {
     command
 }
 
-/// What the exchange says: trades by symbol and id, open orders, and totals by asset.
+/// After many starts in a minute the exchange's request limit makes the next one wait for the minute's end.
+const SETTLING: Span = Span::from_secs(75);
+
+/// What the exchange says: trades by symbol and id, when the newest was made, open orders, and totals by asset.
 struct Truth {
     trades: BTreeSet<(Symbol, TradeId, OrderId, Qty)>,
+    newest: Timestamp,
     open: BTreeSet<String>,
     totals: Vec<(Asset, Qty)>,
 }
 
 async fn truth(client: &RestClient, symbols: &[Symbol]) -> Truth {
     client.sample_clock().await.unwrap();
-    let mut truth = Truth { trades: BTreeSet::new(), open: BTreeSet::new(), totals: Vec::new() };
+    let mut truth = Truth { trades: BTreeSet::new(), newest: Timestamp::EPOCH, open: BTreeSet::new(), totals: Vec::new() };
     for symbol in symbols {
         let trades = client.my_trades(*symbol, TradesOf::From(TradeId(0))).await.unwrap();
         truth.trades.extend(trades.iter().map(|t| (*symbol, t.trade_id, t.order_id, t.qty)));
+        truth.newest = trades.iter().map(|t| t.at).fold(truth.newest, Timestamp::max);
         let open = client.open_orders(*symbol).await.unwrap();
         assert_eq!(open.foreign, 0, "every order is ours");
         truth.open.extend(open.ours.iter().map(|o| o.id.to_string()));
@@ -103,21 +108,36 @@ impl Site {
         self.runtime.block_on(guarding(&self.client, &symbols()))
     }
 
-    /// A life that ends in order: three ways to count the money agree, and the file says what the exchange says.
-    fn settle(&self, kill: u32, length: &str) -> (usize, String) {
-        let output = trader(self.folder.path(), &self.exchange, length).stderr(Stdio::inherit()).output().unwrap();
-        assert!(output.status.success());
-        let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-        let pnl = ["net_pnl", "ledger_net_pnl", "venue_net_pnl"].map(|key| summary[key].as_str().map(str::to_owned));
-        let told = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(pnl[0].is_some() && pnl[0] == pnl[1] && pnl[1] == pnl[2], "after kill {kill}: {pnl:?} {told}");
-        assert_eq!(summary["halts"], 0, "nothing to halt about");
-        let truth = self.runtime.block_on(truth(&self.client, &symbols()));
-        let net = pnl[0].as_deref().unwrap_or("?");
-        let told = format!("after kill {kill}: {} trades, {} open orders, net {net}", truth.trades.len(), truth.open.len());
-        compare(&self.folder.path().join("trader.redb"), &self.exchange, &truth);
-        (truth.trades.len(), told)
+    /// A life that ends in order: three ways to count the money agree, and the file says what the exchange says. What trades there after
+    /// the trader was told to stop is for the next such life to hear of.
+    fn settle(&self, kill: u32) -> (usize, String) {
+        for _ in 0..4 {
+            let told_to_stop = Timestamp::from_millis(now_ms()) + SETTLING;
+            let length = format!("{}s", SETTLING.secs_f64());
+            let output = trader(self.folder.path(), &self.exchange, &length).stderr(Stdio::inherit()).output().unwrap();
+            assert!(output.status.success());
+            let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+            let pnl = ["net_pnl", "ledger_net_pnl", "venue_net_pnl"].map(|key| summary[key].as_str().map(str::to_owned));
+            let told = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert!(pnl[0].is_some() && pnl[0] == pnl[1] && pnl[1] == pnl[2], "after kill {kill}: {pnl:?} {told}");
+            assert_eq!(summary["halts"], 0, "nothing to halt about");
+            let truth = self.runtime.block_on(truth(&self.client, &symbols()));
+            if truth.newest >= told_to_stop {
+                println!("after kill {kill}: a guard traded while the trader stopped");
+                continue;
+            }
+            let net = pnl[0].as_deref().unwrap_or("?");
+            let told = format!("after kill {kill}: {} trades, {} open orders, net {net}", truth.trades.len(), truth.open.len());
+            compare(&self.folder.path().join("trader.redb"), &self.exchange, &truth);
+            return (truth.trades.len(), told);
+        }
+        panic!("after kill {kill}: something traded at every stop");
     }
+}
+
+fn now_ms() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    i64::try_from(since.as_millis()).unwrap()
 }
 
 /// What the kills left behind.
@@ -180,8 +200,7 @@ fn a_killed_trader_finds_its_orders_and_money_again_and_leaves_nothing_unguarded
         let markets = desk.life(Duration::from_millis(300 + dice.below(8_000)));
         left.count(kill, &markets).iter().for_each(|told| println!("{told}"));
         if kill % together == 0 {
-            // After many starts in a minute the exchange's request limit makes the next one wait for the minute's end.
-            let (seen, told) = desk.settle(kill, "75s");
+            let (seen, told) = desk.settle(kill);
             println!("{told}");
             trades.push(seen);
         }
