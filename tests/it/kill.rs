@@ -111,7 +111,7 @@ impl Site {
     /// A life that ends in order: three ways to count the money agree, and the file says what the exchange says. What trades there after
     /// the trader was told to stop is for the next such life to hear of.
     fn settle(&self, kill: u32) -> (usize, String) {
-        for _ in 0..4 {
+        for again in 0..4 {
             let told_to_stop = Timestamp::from_millis(now_ms()) + SETTLING;
             let length = format!("{}s", SETTLING.secs_f64());
             let output = trader(self.folder.path(), &self.exchange, &length).stderr(Stdio::inherit()).output().unwrap();
@@ -123,13 +123,13 @@ impl Site {
             assert_eq!(summary["halts"], 0, "nothing to halt about");
             let truth = self.runtime.block_on(truth(&self.client, &symbols()));
             if truth.newest >= told_to_stop {
-                println!("after kill {kill}: a guard traded while the trader stopped");
                 continue;
             }
             let net = pnl[0].as_deref().unwrap_or("?");
-            let told = format!("after kill {kill}: {} trades, {} open orders, net {net}", truth.trades.len(), truth.open.len());
+            let (trades, open) = (truth.trades.len(), truth.open.len());
+            let told = format!("after kill {kill}: {trades} trades, {open} open orders, net {net}; {again} stops beside a trade");
             compare(&self.folder.path().join("trader.redb"), &self.exchange, &truth);
-            return (truth.trades.len(), told);
+            return (trades, told);
         }
         panic!("after kill {kill}: something traded at every stop");
     }
