@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use huracan::domain::{PublicTrade, Timestamp};
+
 use crate::exchange_process::{Attended, ExchangeProcess};
 
 const ASKING: Duration = Duration::from_secs(5);
@@ -16,6 +18,7 @@ const SESSION: Duration = Duration::from_secs(300);
 /// An exchange of its own for each session, with the addresses and keys under the names that sessions read.
 fn exchange(folder: &Path) -> (ExchangeProcess, Vec<(&'static str, String)>) {
     let exchange = ExchangeProcess::start(|command| command.current_dir(folder).args(["--seed", "7"]).stderr(Stdio::null()));
+    wait_for_trades(&exchange);
     let names = vec![
         ("HURACAN_REST", exchange.rest.clone()),
         ("HURACAN_WS", exchange.ws.clone()),
@@ -24,6 +27,24 @@ fn exchange(folder: &Path) -> (ExchangeProcess, Vec<(&'static str, String)>) {
         ("HURACAN_API_SECRET", exchange.secret.clone()),
     ];
     (exchange, names)
+}
+
+/// An exchange that has just started knows the trades of the minute that has begun, and its price band begins with the next one: sessions
+/// find a market that has traded for a while.
+fn wait_for_trades(exchange: &ExchangeProcess) {
+    let (client, begun) = (exchange.client(), Instant::now());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let newest = |trades: &[(Timestamp, PublicTrade)]| trades.last().map(|(_, trade)| trade.id);
+    let mut first = None;
+    loop {
+        let trades = runtime.block_on(client.trades("BTCUSDT".parse().unwrap(), 20)).unwrap();
+        let is_new = newest(&trades) > *first.get_or_insert(newest(&trades));
+        if trades.len() == 20 && is_new {
+            return;
+        }
+        assert!(begun.elapsed() < SESSION, "the market does not trade");
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }
 
 /// Runs to its end or for `patience`; whether it succeeded, and what it printed.
